@@ -1,0 +1,167 @@
+//! The definitions of the objects that the agent itself serves, checked against
+//! the registry files by `tests/registry.rs`.
+
+use std::borrow::Cow;
+
+use crate::DataType as T;
+use crate::Operations::{Bootstrap, E, R, RW};
+use crate::{ObjectDef, Operations, Range, ResourceDef, Version};
+use Instances::{Multiple, Single};
+use Presence::{Mandatory, Optional};
+
+/// LWM2M Security (0), version 1.2.
+#[rustfmt::skip] // a table: one row a resource
+pub static SECURITY: ObjectDef = ObjectDef {
+    id: 0,
+    name: Cow::Borrowed("LWM2M Security"),
+    version: Version::new(1, 2),
+    multiple: true,
+    mandatory: true,
+    resources: Cow::Borrowed(&[
+        resource(0, "LWM2M Server URI", Bootstrap, Single, Mandatory, T::String, length(0, 255), ""),
+        resource(1, "Bootstrap-Server", Bootstrap, Single, Mandatory, T::Boolean, Range::Any, ""),
+        resource(2, "Security Mode", Bootstrap, Single, Mandatory, T::Integer, number(0.0, 4.0), ""),
+        resource(3, "Public Key or Identity", Bootstrap, Single, Mandatory, T::Opaque, Range::Any, ""),
+        resource(4, "Server Public Key", Bootstrap, Single, Mandatory, T::Opaque, Range::Any, ""),
+        resource(5, "Secret Key", Bootstrap, Single, Mandatory, T::Opaque, Range::Any, ""),
+        resource(6, "SMS Security Mode", Bootstrap, Single, Optional, T::Integer, number(0.0, 255.0), ""),
+        resource(7, "SMS Binding Key Parameters", Bootstrap, Single, Optional, T::Opaque, length(6, 6), ""),
+        resource(8, "SMS Binding Secret Key(s)", Bootstrap, Single, Optional, T::Opaque, Range::Lengths(Cow::Borrowed(&[16, 32, 48])), ""),
+        resource(9, "LwM2M Server SMS Number", Bootstrap, Single, Optional, T::String, Range::Any, ""),
+        resource(10, "Short Server ID", Bootstrap, Single, Optional, T::Integer, number(1.0, 65534.0), ""),
+        resource(11, "Client Hold Off Time", Bootstrap, Single, Optional, T::Integer, Range::Any, "s"),
+        resource(12, "Bootstrap-Server Account Timeout", Bootstrap, Single, Optional, T::Integer, Range::Any, "s"),
+        resource(13, "Matching Type", Bootstrap, Single, Optional, T::Unsigned, number(0.0, 3.0), ""),
+        resource(14, "SNI", Bootstrap, Single, Optional, T::String, Range::Any, ""),
+        resource(15, "Certificate Usage", Bootstrap, Single, Optional, T::Unsigned, number(0.0, 3.0), ""),
+        resource(16, "DTLS/TLS Ciphersuite", Bootstrap, Multiple, Optional, T::Unsigned, Range::Any, ""),
+        resource(17, "OSCORE Security Mode", Bootstrap, Single, Optional, T::Objlnk, Range::Any, ""),
+        resource(18, "Groups To Use by Client", Bootstrap, Multiple, Optional, T::Unsigned, number(0.0, 65535.0), ""),
+        resource(19, "Signature Algorithms Supported by Server", Bootstrap, Multiple, Optional, T::Unsigned, number(0.0, 65535.0), ""),
+        resource(20, "Signature Algorithms To Use by Client", Bootstrap, Multiple, Optional, T::Unsigned, number(0.0, 65535.0), ""),
+        resource(21, "Signature Algorithm Certs Supported by Server", Bootstrap, Multiple, Optional, T::Unsigned, number(0.0, 65535.0), ""),
+        resource(22, "TLS 1.3 Features To Use by Client", Bootstrap, Single, Optional, T::Unsigned, number(0.0, 65535.0), ""),
+        resource(23, "TLS Extensions Supported by Server", Bootstrap, Single, Optional, T::Unsigned, number(0.0, 65535.0), ""),
+        resource(24, "TLS Extensions To Use by Client", Bootstrap, Single, Optional, T::Unsigned, number(0.0, 65535.0), ""),
+        resource(25, "Secondary LwM2M Server URI", Bootstrap, Multiple, Optional, T::String, length(0, 255), ""),
+        resource(26, "MQTT Server", Bootstrap, Single, Optional, T::Objlnk, Range::Any, ""),
+        resource(27, "LwM2M COSE Security", Bootstrap, Multiple, Optional, T::Objlnk, Range::Any, ""),
+        resource(28, "RDS Destination Port", Bootstrap, Single, Optional, T::Integer, number(0.0, 15.0), ""),
+        resource(29, "RDS Source Port", Bootstrap, Single, Optional, T::Integer, number(0.0, 15.0), ""),
+        resource(30, "RDS Application ID", Bootstrap, Single, Optional, T::String, Range::Any, ""),
+    ]),
+};
+
+/// LwM2M Server (1), version 1.2.
+#[rustfmt::skip] // a table: one row a resource
+pub static SERVER: ObjectDef = ObjectDef {
+    id: 1,
+    name: Cow::Borrowed("LwM2M Server"),
+    version: Version::new(1, 2),
+    multiple: true,
+    mandatory: true,
+    resources: Cow::Borrowed(&[
+        resource(0, "Short Server ID", R, Single, Mandatory, T::Integer, number(1.0, 65534.0), ""),
+        resource(1, "Lifetime", RW, Single, Mandatory, T::Integer, Range::Any, "s"),
+        resource(2, "Default Minimum Period", RW, Single, Optional, T::Integer, Range::Any, "s"),
+        resource(3, "Default Maximum Period", RW, Single, Optional, T::Integer, Range::Any, "s"),
+        resource(4, "Disable", E, Single, Optional, T::None, Range::Any, ""),
+        resource(5, "Disable Timeout", RW, Single, Optional, T::Integer, Range::Any, "s"),
+        resource(6, "Notification Storing When Disabled or Offline", RW, Single, Mandatory, T::Boolean, Range::Any, ""),
+        resource(7, "Binding", RW, Single, Mandatory, T::String, Range::Any, ""),
+        resource(8, "Registration Update Trigger", E, Single, Mandatory, T::None, Range::Any, ""),
+        resource(9, "Bootstrap-Request Trigger", E, Single, Optional, T::None, Range::Any, ""),
+        resource(10, "APN Link", RW, Single, Optional, T::Objlnk, Range::Any, ""),
+        resource(11, "TLS-DTLS Alert Code", R, Single, Optional, T::Unsigned, number(0.0, 255.0), ""),
+        resource(12, "Last Bootstrapped", R, Single, Optional, T::Time, Range::Any, ""),
+        resource(13, "Registration Priority Order", R, Single, Optional, T::Unsigned, Range::Any, ""),
+        resource(14, "Initial Registration Delay Timer", RW, Single, Optional, T::Unsigned, Range::Any, "s"),
+        resource(15, "Registration Failure Block", R, Single, Optional, T::Boolean, Range::Any, ""),
+        resource(16, "Bootstrap on Registration Failure", R, Single, Optional, T::Boolean, Range::Any, ""),
+        resource(17, "Communication Retry Count", RW, Single, Optional, T::Unsigned, Range::Any, ""),
+        resource(18, "Communication Retry Timer", RW, Single, Optional, T::Unsigned, Range::Any, "s"),
+        resource(19, "Communication Sequence Delay Timer", RW, Single, Optional, T::Unsigned, Range::Any, "s"),
+        resource(20, "Communication Sequence Retry Count", RW, Single, Optional, T::Unsigned, Range::Any, ""),
+        resource(21, "Trigger", RW, Single, Optional, T::Boolean, Range::Any, ""),
+        resource(22, "Preferred Transport", RW, Single, Optional, T::String, Range::Any, ""),
+        resource(23, "Mute Send", RW, Single, Optional, T::Boolean, Range::Any, ""),
+        resource(24, "Alternate APN Links", RW, Multiple, Optional, T::Objlnk, Range::Any, ""),
+        resource(25, "Supported Server Versions", RW, Multiple, Optional, T::String, Range::Any, ""),
+        resource(26, "Default Notification Mode", RW, Single, Optional, T::Integer, number(0.0, 1.0), ""),
+        resource(27, "Profile ID Hash Algorithm", RW, Single, Optional, T::Unsigned, number(0.0, 255.0), ""),
+    ]),
+};
+
+/// Device (3), version 1.2.
+#[rustfmt::skip] // a table: one row a resource
+pub static DEVICE: ObjectDef = ObjectDef {
+    id: 3,
+    name: Cow::Borrowed("Device"),
+    version: Version::new(1, 2),
+    multiple: false,
+    mandatory: true,
+    resources: Cow::Borrowed(&[
+        resource(0, "Manufacturer", R, Single, Optional, T::String, Range::Any, ""),
+        resource(1, "Model Number", R, Single, Optional, T::String, Range::Any, ""),
+        resource(2, "Serial Number", R, Single, Optional, T::String, Range::Any, ""),
+        resource(3, "Firmware Version", R, Single, Optional, T::String, Range::Any, ""),
+        resource(4, "Reboot", E, Single, Mandatory, T::None, Range::Any, ""),
+        resource(5, "Factory Reset", E, Single, Optional, T::None, Range::Any, ""),
+        resource(6, "Available Power Sources", R, Multiple, Optional, T::Integer, number(0.0, 7.0), ""),
+        resource(7, "Power Source Voltage", R, Multiple, Optional, T::Integer, Range::Any, ""),
+        resource(8, "Power Source Current", R, Multiple, Optional, T::Integer, Range::Any, ""),
+        resource(9, "Battery Level", R, Single, Optional, T::Integer, number(0.0, 100.0), "/100"),
+        resource(10, "Memory Free", R, Single, Optional, T::Integer, Range::Any, ""),
+        resource(11, "Error Code", R, Multiple, Mandatory, T::Integer, number(0.0, 32.0), ""),
+        resource(12, "Reset Error Code", E, Single, Optional, T::None, Range::Any, ""),
+        resource(13, "Current Time", RW, Single, Optional, T::Time, Range::Any, ""),
+        resource(14, "UTC Offset", RW, Single, Optional, T::String, Range::Any, ""),
+        resource(15, "Timezone", RW, Single, Optional, T::String, Range::Any, ""),
+        resource(16, "Supported Binding and Modes", R, Single, Mandatory, T::String, Range::Any, ""),
+        resource(17, "Device Type", R, Single, Optional, T::String, Range::Any, ""),
+        resource(18, "Hardware Version", R, Single, Optional, T::String, Range::Any, ""),
+        resource(19, "Software Version", R, Single, Optional, T::String, Range::Any, ""),
+        resource(20, "Battery Status", R, Single, Optional, T::Integer, number(0.0, 6.0), ""),
+        resource(21, "Memory Total", R, Single, Optional, T::Integer, Range::Any, ""),
+        resource(22, "ExtDevInfo", R, Multiple, Optional, T::Objlnk, Range::Any, ""),
+    ]),
+};
+
+enum Instances {
+    Single,
+    Multiple,
+}
+enum Presence {
+    Mandatory,
+    Optional,
+}
+
+#[allow(clippy::too_many_arguments)] // one row of a table
+const fn resource(
+    id: u16,
+    name: &'static str,
+    operations: Operations,
+    instances: Instances,
+    presence: Presence,
+    data_type: T,
+    range: Range,
+    unit: &'static str,
+) -> ResourceDef {
+    ResourceDef {
+        id,
+        name: Cow::Borrowed(name),
+        operations,
+        multiple: matches!(instances, Multiple),
+        mandatory: matches!(presence, Mandatory),
+        data_type,
+        range,
+        unit: Cow::Borrowed(unit),
+    }
+}
+
+const fn number(min: f64, max: f64) -> Range {
+    Range::Number { min, max }
+}
+const fn length(min: usize, max: usize) -> Range {
+    Range::Length { min, max }
+}
