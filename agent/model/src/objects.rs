@@ -9,6 +9,11 @@ use crate::{ObjectDef, Operations, Range, ResourceDef, Version};
 use Instances::{Multiple, Single};
 use Presence::{Mandatory, Optional};
 
+/// The definition of an object that the agent itself serves.
+pub fn by_id(id: u16) -> Option<&'static ObjectDef> {
+    [&SECURITY, &SERVER, &DEVICE].into_iter().find(|definition| definition.id == id)
+}
+
 /// LWM2M Security (0), version 1.2.
 #[rustfmt::skip] // a table: one row a resource
 pub static SECURITY: ObjectDef = ObjectDef {
