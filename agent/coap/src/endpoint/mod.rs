@@ -1,0 +1,259 @@
+//! CoAP with one peer: the public face, our own messages, and the timers.
+//!
+//! Contract: after each call that takes `now`, drain [`Endpoint::poll_transmit`]
+//! and [`Endpoint::poll_event`] and ask for [`Endpoint::next_timeout`]; the state
+//! is bounded by [`Config`] only if that is done. `receive` has what arrives,
+//! `respond` what is answered.
+
+mod receive;
+mod respond;
+
+use std::collections::VecDeque;
+
+use lwm2m_model::Instant;
+
+use crate::answer::Answers;
+use crate::block::{Bodies, Cut};
+use crate::cache_key::Keyed;
+use crate::exchange::Exchanges;
+use crate::notified::Notified;
+use crate::outgoing::{Lapse, Outgoing, Purpose, Queue, Source, Transmission};
+use crate::{CacheKey, Config, Counters, Draft, Event, Kind, Random, RequestId, Token};
+
+/// CoAP with one peer over one transport session.
+///
+/// Limits of this version: our requests are sent in one datagram, whatever their
+/// size, and an answer in blocks is handed up block by block as the peer sends
+/// it. A request of the peer that comes in more than one block is answered 4.13.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: Config,
+    source: Source,
+    keyed: Keyed,
+    exchanges: Exchanges,
+    answers: Answers,
+    queue: Queue,
+    notified: Notified,
+    bodies: Bodies,
+    outbox: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+    counters: Counters,
+    last_activity: Option<Instant>,
+    /// The latest time we were told.
+    clock: Instant,
+    /// Numbers of exchanges and requests; none comes twice, not even after `reset`.
+    next_number: u64,
+}
+
+impl Endpoint {
+    /// An endpoint at the start of a transport session.
+    pub fn new(config: Config, mut random: Random) -> Self {
+        Self {
+            config,
+            keyed: Keyed::new(&mut random),
+            source: Source::new(random),
+            exchanges: Exchanges::default(),
+            answers: Answers::default(),
+            queue: Queue::default(),
+            notified: Notified::default(),
+            bodies: Bodies::default(),
+            outbox: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            last_activity: None,
+            clock: Instant::ZERO,
+            next_number: 0,
+        }
+    }
+
+    /// Parameters and limits.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Lets time act: acknowledges, repeats, gives up. A second call at the same
+    /// time does nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.clock = now;
+        self.exchanges.expire(now);
+        while let Some(id) = self.exchanges.acknowledge_next(now) {
+            self.transmit(now, empty(Kind::Acknowledgement, id));
+        }
+        match self.queue.handle_timeout(now, &mut self.source, &self.config) {
+            None => {}
+            Some(Lapse::Repeated(transmission)) => {
+                self.counters.retransmissions += 1;
+                self.transmit_confirmable(now, transmission);
+            }
+            Some(Lapse::GivenUp(message)) => self.give_up(&message),
+        }
+        while let Some(request) = self.queue.overdue(now) {
+            self.events.push_back(Event::RequestTimedOut { request });
+        }
+        self.bodies.expire(now);
+        self.start_next(now);
+    }
+
+    /// When `handle_timeout` has something to do next, exactly; a time that has
+    /// passed if it has something to do at once.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let at_once = self.queue.is_ready().then_some(self.clock);
+        [
+            at_once,
+            self.exchanges.next_timeout(),
+            self.queue.next_timeout(),
+            self.bodies.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.outbox.pop_front()
+    }
+
+    /// The next thing that time brought.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Sends a confirmable request, at once or when NSTART allows.
+    ///
+    /// With [`Config::max_queue`] messages before it, it is not sent and
+    /// [`Event::RequestTimedOut`] follows at once.
+    pub fn request(&mut self, now: Instant, draft: Draft) -> RequestId {
+        self.clock = now;
+        let request = RequestId(self.number());
+        let token = self.source.token();
+        let message = Outgoing {
+            purpose: Purpose::Request(request),
+            token,
+            datagram: draft.encode(Kind::Confirmable, 0, token),
+        };
+        self.queue_or_give_up(now, message);
+        request
+    }
+
+    /// Gives a request up: its answer is no longer of interest. If another message
+    /// waited for it, `next_timeout` says to send that at once.
+    pub fn cancel(&mut self, request: RequestId) {
+        self.queue.remove_request(request);
+    }
+
+    /// Sends a notification; the draft has the Observe option. `key` is that of
+    /// the request that began the observation. Every `kind` but
+    /// [`Kind::Confirmable`] sends it non-confirmable, which is at once.
+    ///
+    /// A confirmable one takes the place of an older one of the same token that
+    /// waits for NSTART, or that would be repeated for want of an ACK (RFC 7641
+    /// 4.5.2). With [`Config::max_queue`] messages before it, it is dropped and
+    /// [`Event::NotificationTimedOut`] follows at once.
+    ///
+    /// One that does not fit a datagram goes out as its first block; the peer
+    /// fetches the rest by GET (RFC 7959 2.6).
+    pub fn notify(&mut self, now: Instant, token: Token, key: CacheKey, kind: Kind, draft: Draft) {
+        self.clock = now;
+        let id = if kind == Kind::Confirmable { 0 } else { self.source.message_id() };
+        let kind = if kind == Kind::Confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
+        let cut = Cut { kind, id, token, asked: None, max_datagram: self.config.max_datagram };
+        let datagram = self.shape(now, key, &cut, draft);
+        if kind == Kind::Confirmable {
+            if let Err(datagram) = self.queue.replace(token, datagram) {
+                let purpose = Purpose::Notification;
+                self.queue_or_give_up(now, Outgoing { purpose, token, datagram });
+            }
+        } else {
+            self.notified.remember(id, token);
+            self.transmit(now, datagram);
+        }
+    }
+
+    /// Drops what waits for this token and forgets its message ids: the
+    /// observation is over. As with `cancel`, look at `next_timeout`.
+    pub fn cancel_notifications(&mut self, token: Token) {
+        self.queue.remove_notifications(token);
+        self.notified.forget(token);
+    }
+
+    /// True if no message of ours waits for an answer, no request of the peer is being
+    /// worked on, and no block-wise answer is half fetched: the device may sleep
+    /// (Core 5.8, with [`Config::max_transmit_wait`] after [`Self::last_activity`]).
+    pub fn is_idle(&self) -> bool {
+        self.exchanges.len() == 0 && self.queue.is_empty() && self.bodies.is_empty()
+    }
+
+    /// When a message was last sent or received; malformed datagrams do not count.
+    pub fn last_activity(&self) -> Option<Instant> {
+        self.last_activity
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// A new transport session: forgets exchanges, answers, requests, what waits to
+    /// be sent or polled, and the time of the last activity. Counters stay.
+    pub fn reset(&mut self) {
+        self.exchanges.clear();
+        self.answers.clear();
+        self.queue.clear();
+        self.notified.clear();
+        self.bodies.clear();
+        self.outbox.clear();
+        self.events.clear();
+        self.last_activity = None;
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn queue_or_give_up(&mut self, now: Instant, message: Outgoing) {
+        if let Err(message) = self.queue.push(message, &self.config) {
+            self.give_up(&message);
+        }
+        self.start_next(now);
+    }
+
+    fn give_up(&mut self, message: &Outgoing) {
+        let token = message.token;
+        match message.purpose {
+            Purpose::Request(request) => {
+                self.events.push_back(Event::RequestTimedOut { request });
+            }
+            Purpose::Notification => self.events.push_back(Event::NotificationTimedOut { token }),
+            // The peer asked and went away; its next request says it is back.
+            Purpose::Response | Purpose::FirstNotification => {}
+        }
+    }
+
+    /// Sends the next confirmable message if NSTART allows.
+    fn start_next(&mut self, now: Instant) {
+        if let Some(transmission) = self.queue.start(now, &mut self.source, &self.config) {
+            self.transmit_confirmable(now, transmission);
+        }
+    }
+
+    fn transmit_confirmable(&mut self, now: Instant, transmission: Transmission) {
+        if let Some((id, token)) = transmission.notified {
+            self.notified.remember(id, token);
+        }
+        self.transmit(now, transmission.datagram);
+    }
+
+    fn transmit(&mut self, now: Instant, datagram: Vec<u8>) {
+        self.counters.sent += 1;
+        self.last_activity = Some(now);
+        self.outbox.push_back(datagram);
+    }
+}
+
+/// An empty message: ACK or RST of the message with this id.
+fn empty(kind: Kind, id: u16) -> Vec<u8> {
+    let [high, low] = id.to_be_bytes();
+    vec![kind.first_byte(&Token::default()), 0, high, low]
+}

@@ -1,0 +1,100 @@
+//! What an endpoint tells the layer above, and the names of what is under way.
+
+use lwm2m_model::Code;
+
+use crate::{CacheKey, Draft, Message, Token};
+
+/// A request of the peer that we owe an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExchangeId(pub(crate) u64);
+
+/// A request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId(pub(crate) u64);
+
+/// What a datagram brought; at most one thing each.
+#[derive(Debug)]
+pub enum Incoming<'a> {
+    /// Answer with [`Endpoint::respond`](crate::Endpoint::respond), now or
+    /// later, or drop it with [`Endpoint::ignore`](crate::Endpoint::ignore).
+    Request {
+        /// Names the request to `respond`.
+        exchange: ExchangeId,
+        /// Names the representation it asks for to `notify`.
+        key: CacheKey,
+        /// The request.
+        message: Message<'a>,
+    },
+    /// The answer to a request of ours, as the peer sent it: a 4.01 with an Echo
+    /// option is an answer like any other.
+    Response {
+        /// The request.
+        request: RequestId,
+        /// The answer.
+        message: Message<'a>,
+    },
+    /// The peer could not use our request (RFC 7252 4.2).
+    RequestReset {
+        /// The request, which is over.
+        request: RequestId,
+    },
+    /// The peer acknowledged a confirmable notification.
+    NotificationAcknowledged {
+        /// The observation.
+        token: Token,
+    },
+    /// RST: the observation is cancelled (RFC 7641 3.6).
+    NotificationReset {
+        /// The observation.
+        token: Token,
+    },
+}
+
+/// What time brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// No answer to a request of ours, or the queue was full and it was not sent.
+    RequestTimedOut {
+        /// The request, which is over.
+        request: RequestId,
+    },
+    /// A confirmable notification was not acknowledged, or the queue was full
+    /// and it was not sent.
+    NotificationTimedOut {
+        /// The observation.
+        token: Token,
+    },
+}
+
+/// Counters for status, since the endpoint was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams received, whatever they held.
+    pub received: u64,
+    /// Datagrams sent, retransmissions and repeated answers included.
+    pub sent: u64,
+    /// Datagrams that were no message or a message that makes no sense.
+    pub malformed: u64,
+    /// Messages that had been received before.
+    pub duplicates: u64,
+    /// Messages of ours that were sent again for want of an ACK.
+    pub retransmissions: u64,
+    /// ACK, RST and responses that belong to nothing we know.
+    pub unmatched: u64,
+}
+
+/// An answer that the endpoint gives by itself.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    /// The diagnostic payload (RFC 7252 5.5.2).
+    pub(crate) reason: &'static str,
+}
+
+impl Refusal {
+    pub(crate) fn draft(&self) -> Draft {
+        let mut draft = Draft::new(self.code);
+        draft.payload = self.reason.as_bytes().to_vec();
+        draft
+    }
+}

@@ -1,0 +1,10 @@
+//! The CoAP layer in virtual time: one module per part of its behaviour.
+
+mod answering;
+mod blockwise;
+mod limits;
+mod message;
+mod notifying;
+mod requesting;
+mod support;
+mod wire;

@@ -1,0 +1,190 @@
+#![no_main]
+
+//! A peer that sends anything at any time, and a layer above that does what it
+//! likes: nothing panics, the state stays within its limits, time-outs are exact.
+
+use std::time::Duration;
+
+use lwm2m_coap::{CacheKey, Config, Draft, Endpoint, ExchangeId, Incoming, Kind, Message, Random};
+use lwm2m_coap::{RequestId, Token, method, option};
+use lwm2m_model::{Code, ContentFormat, Instant};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut world = World::new();
+    let mut script = data;
+    while let Some((&step, rest)) = script.split_first() {
+        script = world.step(step, rest);
+        world.check();
+    }
+    world.end();
+});
+
+const MAX_EXCHANGES: usize = 4;
+const MAX_QUEUE: usize = 4;
+
+/// Largest state, as text: four bodies of 64 KiB take up to five characters a byte.
+const MAX_STATE: usize = 2_000_000;
+
+struct World {
+    endpoint: Endpoint,
+    now: Instant,
+    open: Vec<(ExchangeId, CacheKey, Token)>,
+    requests: Vec<RequestId>,
+    last_sent: Vec<u8>,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config {
+            max_datagram: 128,
+            answer_cache_entries: 4,
+            answer_cache_bytes: 256,
+            max_exchanges: MAX_EXCHANGES,
+            max_queue: MAX_QUEUE,
+            ..Config::default()
+        };
+        Self {
+            endpoint: Endpoint::new(config, Random::from_seed([1; 32])),
+            now: Instant::ZERO,
+            open: Vec::new(),
+            requests: Vec::new(),
+            last_sent: Vec::new(),
+        }
+    }
+
+    /// Does one step and gives what is left of the script.
+    fn step<'a>(&mut self, step: u8, rest: &'a [u8]) -> &'a [u8] {
+        let argument = rest.first().copied().unwrap_or(0);
+        let after = rest.get(1..).unwrap_or_default();
+        let now = self.now;
+        match step % 12 {
+            0 => {
+                let len = usize::from(argument).min(after.len());
+                let (datagram, after) = after.split_at(len);
+                self.receive(datagram);
+                return after;
+            }
+            1 => self.now = now + Duration::from_millis(u64::from(argument) * 20),
+            2 => self.now = now + Duration::from_secs(u64::from(argument)),
+            3 => self.now = self.now.max(self.endpoint.next_timeout().unwrap_or(now)),
+            4 => {
+                let request = self.endpoint.request(now, draft(method::POST, argument));
+                assert!(!self.requests.contains(&request));
+                self.requests.push(request);
+            }
+            5 => {
+                if let Some((exchange, ..)) = self.open.pop() {
+                    self.endpoint.respond(now, exchange, draft(Code::CONTENT, argument));
+                }
+            }
+            6 => {
+                if let Some((exchange, ..)) = self.open.pop() {
+                    self.endpoint.ignore(exchange);
+                }
+            }
+            7 => {
+                if let Some(&(_, key, token)) = self.open.last() {
+                    let kind =
+                        if argument & 1 == 0 { Kind::Confirmable } else { Kind::NonConfirmable };
+                    let notification =
+                        draft(Code::CONTENT, argument).option_uint(option::OBSERVE, 1);
+                    self.endpoint.notify(now, token, key, kind, notification);
+                }
+            }
+            8 => {
+                if let Some(&request) = self.requests.get(usize::from(argument)) {
+                    self.endpoint.cancel(request);
+                }
+            }
+            9 => {
+                if let Some(&(.., token)) = self.open.last() {
+                    self.endpoint.cancel_notifications(token);
+                }
+            }
+            // An answer that fits what we sent last, or nearly.
+            10 => self.reply(argument),
+            _ => {
+                let szx = u32::from(argument & 7);
+                let number = u32::from(argument >> 3);
+                let get = Draft::new(method::GET)
+                    .option(option::URI_PATH, b"3")
+                    .option_uint(option::BLOCK2, (number << 4) | szx);
+                let id = u16::from(argument) << 4;
+                self.receive(&get.encode(Kind::Confirmable, id, Token::default()));
+            }
+        }
+        after
+    }
+
+    fn reply(&mut self, argument: u8) {
+        let Ok(last) = Message::decode(&self.last_sent) else { return };
+        let (id, token) = (last.id, last.token);
+        let empty = Draft::new(method::EMPTY);
+        let datagram = match argument % 5 {
+            0 => empty.encode(Kind::Acknowledgement, id, Token::default()),
+            1 => empty.encode(Kind::Reset, id, Token::default()),
+            2 => draft(Code::CHANGED, argument).encode(Kind::Acknowledgement, id, token),
+            3 => draft(Code::CHANGED, argument).encode(Kind::Confirmable, id, token),
+            _ => draft(Code::CHANGED, argument).encode(Kind::NonConfirmable, id, token),
+        };
+        self.receive(&datagram);
+    }
+
+    fn receive(&mut self, datagram: &[u8]) {
+        let incoming = self.endpoint.handle_datagram(self.now, datagram);
+        if let Some(Incoming::Request { exchange, key, message }) = incoming {
+            assert!(self.open.iter().all(|(known, ..)| *known != exchange));
+            self.open.push((exchange, key, message.token));
+            // What was not answered for long may have expired in the endpoint.
+            if self.open.len() > 4 * MAX_EXCHANGES {
+                self.open.remove(0);
+            }
+        }
+        // The answer, and the message that may follow one that is done.
+        assert!(self.drain() <= 2);
+    }
+
+    /// What holds after every step.
+    fn check(&mut self) {
+        self.drain();
+        self.endpoint.handle_timeout(self.now);
+        // Empty ACKs, one repetition, one message that follows.
+        assert!(self.drain() <= MAX_EXCHANGES + 2);
+        self.endpoint.handle_timeout(self.now);
+        assert_eq!(self.drain(), 0);
+        let next = self.endpoint.next_timeout();
+        assert!(next.is_none_or(|next| next > self.now));
+        assert!(next.is_some() || self.endpoint.is_idle());
+    }
+
+    fn drain(&mut self) -> usize {
+        let mut sent = 0;
+        while let Some(datagram) = self.endpoint.poll_transmit() {
+            Message::decode(&datagram).unwrap();
+            self.last_sent = datagram;
+            sent += 1;
+        }
+        while self.endpoint.poll_event().is_some() {}
+        sent
+    }
+
+    /// Silence ends everything, in a bounded number of steps.
+    fn end(&mut self) {
+        assert!(format!("{:?}", self.endpoint).len() < MAX_STATE);
+        let mut steps = 0;
+        while let Some(next) = self.endpoint.next_timeout() {
+            self.now = self.now.max(next);
+            self.endpoint.handle_timeout(self.now);
+            self.drain();
+            steps += 1;
+            assert!(steps < 1000);
+        }
+        assert!(self.endpoint.is_idle());
+    }
+}
+
+/// A message whose payload may need blocks.
+fn draft(code: Code, argument: u8) -> Draft {
+    let payload = vec![argument; usize::from(argument) * 4];
+    Draft::new(code).content(ContentFormat::OPAQUE, payload)
+}
