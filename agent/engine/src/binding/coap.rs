@@ -1,0 +1,200 @@
+//! CoAP mapping of the operations (Core 1, Transport 2.4 to 2.6).
+
+use lwm2m_coap::{Draft, Message, method, option};
+use lwm2m_model::{
+    AttributeUpdate, Code, Content, ContentFormat, Operation, Path, PathError, Reply, Request,
+    RequestError, WriteMode,
+};
+
+/// Reads a request of a server (the dispatch table of Core 1).
+///
+/// # Errors
+/// What has to be answered if the message is no LwM2M request.
+pub(crate) fn to_request(message: &Message<'_>) -> Result<Request, RequestError> {
+    let path = path(message)?;
+    let content = content(message);
+    let operation = match message.code {
+        method::GET => get(message)?,
+        method::PUT if content.is_none() && message.option(option::URI_QUERY).is_some() => {
+            Operation::WriteAttributes(attributes(message)?)
+        }
+        method::PUT => Operation::Write(WriteMode::Replace),
+        method::POST => post(&path, content.as_ref())?,
+        method::DELETE => Operation::Delete,
+        _ => return Err(not_allowed("no LwM2M operation has this method")),
+    };
+    Ok(Request { operation, path, accept: message.accept(), content })
+}
+
+/// The response that carries a reply; `observe` numbers a notification.
+pub(crate) fn to_draft(reply: Reply, observe: Option<u32>) -> Draft {
+    let mut draft = Draft::new(reply.code);
+    if let Some(number) = observe {
+        draft = draft.option_uint(option::OBSERVE, number);
+    }
+    for id in reply.created.iter().flat_map(|path| path.ids()) {
+        draft = draft.option(option::LOCATION_PATH, id.to_string().as_bytes());
+    }
+    match reply.content {
+        Some(Content { format: Some(format), payload }) => draft.content(format, payload),
+        Some(Content { format: None, .. }) | None => draft,
+    }
+}
+
+fn get(message: &Message<'_>) -> Result<Operation, RequestError> {
+    Ok(match message.observe() {
+        Some(0) => Operation::Observe(attributes(message)?),
+        Some(1) => Operation::CancelObservation,
+        Some(_) => return Err(bad_request("Observe is neither 0 nor 1")),
+        None if message.accept() == Some(ContentFormat::LINK) => {
+            Operation::Discover { depth: depth(message)? }
+        }
+        None => Operation::Read,
+    })
+}
+
+/// Create, Write (partial) or Execute, by the depth of the path; on a resource,
+/// a structured format means values and anything else arguments.
+fn post(path: &Path, content: Option<&Content>) -> Result<Operation, RequestError> {
+    match path.depth() {
+        1 => Ok(Operation::Create),
+        2 => Ok(Operation::Write(WriteMode::Partial)),
+        3 => Ok(match content.and_then(|content| content.format) {
+            Some(
+                ContentFormat::TLV
+                | ContentFormat::SENML_JSON
+                | ContentFormat::SENML_CBOR
+                | ContentFormat::LWM2M_CBOR,
+            ) => Operation::Write(WriteMode::Partial),
+            _ => Operation::Execute,
+        }),
+        _ => Err(not_allowed("POST is for objects, instances and resources")),
+    }
+}
+
+fn path(message: &Message<'_>) -> Result<Path, RequestError> {
+    let segments: Vec<&str> = message
+        .texts(option::URI_PATH)
+        .collect::<Result<_, _>>()
+        .map_err(|_| bad_request("Uri-Path is no UTF-8"))?;
+    // One trailing empty segment is a trailing slash, which some servers send.
+    let segments = match segments.split_last() {
+        Some((&"", rest)) => rest,
+        _ => segments.as_slice(),
+    };
+    Path::from_segments(segments.iter().copied()).map_err(|error| {
+        let code = match error {
+            PathError::TooDeep => Code::METHOD_NOT_ALLOWED,
+            _ => Code::NOT_FOUND,
+        };
+        RequestError::new(code, error.to_string())
+    })
+}
+
+fn content(message: &Message<'_>) -> Option<Content> {
+    let format = message.content_format();
+    (format.is_some() || !message.payload.is_empty())
+        .then(|| Content { format, payload: message.payload.to_vec() })
+}
+
+fn attributes(message: &Message<'_>) -> Result<AttributeUpdate, RequestError> {
+    let parameters: Vec<&str> = queries(message)?;
+    AttributeUpdate::parse(parameters).map_err(|error| bad_request(error.to_string()))
+}
+
+fn depth(message: &Message<'_>) -> Result<Option<u8>, RequestError> {
+    let mut depth = None;
+    for parameter in queries(message)? {
+        if let Some(text) = parameter.strip_prefix("depth=") {
+            depth = Some(match text {
+                "0" => 0,
+                "1" => 1,
+                "2" => 2,
+                "3" => 3,
+                _ => return Err(bad_request("depth is a number from 0 to 3")),
+            });
+        }
+    }
+    Ok(depth)
+}
+
+fn queries<'a>(message: &Message<'a>) -> Result<Vec<&'a str>, RequestError> {
+    message
+        .texts(option::URI_QUERY)
+        .collect::<Result<_, _>>()
+        .map_err(|_| bad_request("Uri-Query is no UTF-8"))
+}
+
+fn bad_request(reason: impl Into<std::borrow::Cow<'static, str>>) -> RequestError {
+    RequestError::new(Code::BAD_REQUEST, reason)
+}
+
+fn not_allowed(reason: &'static str) -> RequestError {
+    RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use lwm2m_coap::{Kind, Token};
+
+    use super::*;
+
+    fn parse(draft: &Draft) -> Result<Request, RequestError> {
+        let datagram = draft.encode(Kind::Confirmable, 1, Token::default());
+        to_request(&Message::decode(&datagram).unwrap())
+    }
+
+    fn draft(code: Code, path: &str) -> Draft {
+        path.split('/').skip(1).fold(Draft::new(code), |draft, segment| {
+            draft.option(option::URI_PATH, segment.as_bytes())
+        })
+    }
+
+    fn name(draft: &Draft) -> &'static str {
+        parse(draft).unwrap().operation.name()
+    }
+
+    #[test]
+    fn methods_options_and_paths_make_operations() {
+        let get = || draft(method::GET, "/3/0");
+        let accept = |draft: Draft, number| draft.option_uint(option::ACCEPT, number);
+        assert_eq!(name(&get()), "Read");
+        assert_eq!(name(&accept(get(), 112)), "Read");
+        assert_eq!(name(&accept(get(), 40)), "Discover");
+        assert_eq!(name(&get().option_uint(option::OBSERVE, 0)), "Observe");
+        assert_eq!(name(&get().option_uint(option::OBSERVE, 1)), "Cancel Observation");
+        let put = || draft(method::PUT, "/3/0/13");
+        assert_eq!(name(&put().option(option::URI_QUERY, b"pmin=1")), "Write-Attributes");
+        assert_eq!(name(&put().content(ContentFormat::TEXT, b"1".to_vec())), "Write");
+        assert_eq!(name(&put().content(ContentFormat::TEXT, Vec::new())), "Write");
+        assert_eq!(name(&draft(method::POST, "/3442")), "Create");
+        assert_eq!(name(&draft(method::POST, "/1/0")), "Write (partial)");
+        let post = || draft(method::POST, "/3/0/4");
+        assert_eq!(name(&post()), "Execute");
+        assert_eq!(name(&post().content(ContentFormat::TEXT, b"5".to_vec())), "Execute");
+        assert_eq!(name(&post().content(ContentFormat::TLV, Vec::new())), "Write (partial)");
+        assert_eq!(name(&draft(method::DELETE, "/3442/0")), "Delete");
+    }
+
+    #[test]
+    fn what_is_no_operation_gets_its_code() {
+        let code = |draft: &Draft| parse(draft).unwrap_err().code;
+        assert_eq!(code(&draft(method::GET, "/3/0/7/1/2")), Code::METHOD_NOT_ALLOWED);
+        assert_eq!(code(&draft(method::POST, "/3/0/7/1")), Code::METHOD_NOT_ALLOWED);
+        assert_eq!(code(&Draft::new(method::POST)), Code::METHOD_NOT_ALLOWED);
+        assert_eq!(code(&Draft::new(method::FETCH)), Code::METHOD_NOT_ALLOWED);
+        assert_eq!(code(&draft(method::GET, "/3/x")), Code::NOT_FOUND);
+        assert_eq!(code(&draft(method::GET, "/3/65535")), Code::NOT_FOUND);
+        let discover = draft(method::GET, "/3").option_uint(option::ACCEPT, 40);
+        assert_eq!(code(&discover.option(option::URI_QUERY, b"depth=4")), Code::BAD_REQUEST);
+        let observe = draft(method::GET, "/3").option_uint(option::OBSERVE, 0);
+        assert_eq!(code(&observe.option(option::URI_QUERY, b"lt=5&gt=3")), Code::BAD_REQUEST);
+        let odd = draft(method::GET, "/3").option_uint(option::OBSERVE, 7);
+        assert_eq!(code(&odd), Code::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_trailing_slash_is_overlooked() {
+        assert_eq!(parse(&draft(method::GET, "/3/0/")).unwrap().path, Path::instance(3, 0));
+    }
+}

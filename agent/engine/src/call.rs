@@ -1,0 +1,78 @@
+//! What the engine asks of an object, and what the object answers.
+//!
+//! A built-in object answers in place, between two outputs; a slow one answers
+//! later by message. The engine sees no difference.
+
+use lwm2m_model::{Arguments, Entry, Path, RequestError, WriteMode};
+
+/// Names a call until it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// A call of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// To be named in the answer.
+    pub id: CallId,
+    /// The target: an object or something below it.
+    pub path: Path,
+    /// What to do there.
+    pub operation: CallOperation,
+    /// Short Server ID of the server that asks; `None` for the operator on the
+    /// device and for sampling.
+    pub server: Option<u16>,
+}
+
+/// What an object is to do.
+///
+/// The engine has checked the target against the definition of the object: the
+/// resource is defined, allows the operation, and values have its type and range.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallOperation {
+    /// Give all readable values at or below the path: [`CallReply::Entries`].
+    Read,
+    /// Give the paths of what exists at and below the path, readable or not:
+    /// [`CallReply::Paths`].
+    Discover,
+    /// Take over the values, all or none: [`CallReply::Done`].
+    Write {
+        /// What happens to what `entries` does not name.
+        mode: WriteMode,
+        /// Values, sorted by path, at or below the target.
+        entries: Vec<Entry>,
+    },
+    /// Do it, or promise to: [`CallReply::Done`] or [`CallReply::AfterAnswer`].
+    Execute(Arguments),
+    /// The answer to an Execute that was promised has gone out: do it now. No
+    /// reply is expected.
+    Proceed,
+    /// Make an instance: [`CallReply::Created`].
+    Create {
+        /// The identifier asked for; `None` leaves it to the object.
+        instance: Option<u16>,
+        /// Values; paths of an instance that is to be numbered hold 0.
+        entries: Vec<Entry>,
+    },
+    /// Remove the instance or resource instance: [`CallReply::Done`].
+    Delete,
+}
+
+/// What an object answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallReply {
+    /// Values, sorted by path. A resource or instance that does not exist is an
+    /// error (4.04) when it is the target, and missing here when it is not.
+    Entries(Vec<Entry>),
+    /// Paths, sorted, of instances, resources and resource instances.
+    Paths(Vec<Path>),
+    /// Done.
+    Done,
+    /// It will be done when [`CallOperation::Proceed`] says that the answer is
+    /// out; for what ends the connection or the system (Objects 5, Reboot).
+    AfterAnswer,
+    /// The instance made.
+    Created(u16),
+}
+
+/// The result of a call.
+pub type CallResult = Result<CallReply, RequestError>;

@@ -1,0 +1,392 @@
+//! From a request to a call of an object: the checks of Core 6, in their order.
+//!
+//! 1. A server that is registered (the caller has seen to it).
+//! 2. Objects 0, 21 and 23: 4.01.
+//! 3. The rules of paths: 4.05.
+//! 4. What does not exist: 4.04.
+//! 5. What the resource does not allow: 4.05, if it exists.
+//! 6. Formats: 4.15 and 4.06.
+//! 7. The payload: 4.00.
+
+use std::sync::Arc;
+
+use lwm2m_coap::{CacheKey, ExchangeId, Token};
+use lwm2m_model::{
+    Arguments, AttributeUpdate, Attributes, Code, Content, ContentFormat, Entry, ObjectDef,
+    Operation, Path, Request, RequestError, ResourceDef, Version, WriteMode,
+};
+
+use crate::engine::Engine;
+use crate::observe::ObservationId;
+use crate::{Call, CallId, CallOperation, LinkId, Output, attributes, values};
+
+/// Who asked, and how to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A server, over a link that must still be the same when we answer.
+    Server { id: u16, link: LinkId, exchange: ExchangeId, key: CacheKey, token: Token },
+    /// The operator on the device.
+    Local { id: u64 },
+}
+
+impl Origin {
+    /// The server that asked.
+    pub(crate) fn server(&self) -> Option<u16> {
+        match self {
+            Self::Server { id, .. } => Some(*id),
+            Self::Local { .. } => None,
+        }
+    }
+}
+
+/// A request on its way through the engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) origin: Origin,
+    pub(crate) operation: Operation,
+    pub(crate) path: Path,
+    pub(crate) accept: Option<ContentFormat>,
+    payload: Payload,
+}
+
+/// The values that came with a request.
+#[derive(Debug, Clone)]
+enum Payload {
+    None,
+    Wire(Content),
+    Typed(Vec<Entry>),
+}
+
+/// What is done with the answer to a call.
+#[derive(Debug, Clone)]
+pub(crate) enum Pending {
+    /// Answer a Read, or the Read that a Cancel is, in this format.
+    Read { job: Job, format: ContentFormat },
+    /// Begin an observation and answer.
+    Observe { job: Job, format: ContentFormat, own: Option<Attributes> },
+    /// Answer a Discover.
+    Discover { job: Job, depth: usize },
+    /// Answer a Write, Execute, Create or Delete.
+    Act { job: Job },
+    /// Attach attributes, if the target exists.
+    Attach { job: Job, update: AttributeUpdate },
+    /// Refuse, with 4.04 if the target does not even exist.
+    Refuse { job: Job, error: RequestError },
+    /// Judge and notify: the values at `path` for these observations.
+    Sample { path: Path, observations: Vec<ObservationId> },
+}
+
+impl Job {
+    /// A request of a server, or of the operator in the same form.
+    pub(crate) fn from_request(origin: Origin, request: Request) -> Self {
+        let Request { operation, path, accept, content } = request;
+        let payload = content.map_or(Payload::None, Payload::Wire);
+        Self { origin, operation, path, accept, payload }
+    }
+
+    /// A Write of the operator, whose values have their types already.
+    pub(crate) fn write(origin: Origin, path: Path, entries: Vec<Entry>) -> Self {
+        let operation = Operation::Write(WriteMode::Replace);
+        Self { origin, operation, path, accept: None, payload: Payload::Typed(entries) }
+    }
+
+    /// A message that is no request of ours; it will be refused.
+    pub(crate) fn unparsed(origin: Origin) -> Self {
+        let path = Path::root();
+        Self { origin, operation: Operation::Read, path, accept: None, payload: Payload::None }
+    }
+}
+
+/// The definitions that a path leads to.
+struct Target {
+    object: Arc<ObjectDef>,
+    resource: Option<ResourceDef>,
+}
+
+impl Engine {
+    /// Takes a request all the way to an object, or answers why not.
+    pub(crate) fn dispatch(&mut self, job: Job) {
+        if let Err(error) = self.try_dispatch(&job) {
+            self.answer(&job, Err(error));
+        }
+    }
+
+    fn try_dispatch(&mut self, job: &Job) -> Result<(), RequestError> {
+        self.check_visible(job)?;
+        check_depth(job)?;
+        let target = self.target(&job.path)?;
+        if let Some(error) = not_supported(job, &target) {
+            self.call(
+                &job.path,
+                CallOperation::Discover,
+                Pending::Refuse { job: job.clone(), error },
+            );
+            return Ok(());
+        }
+        match &job.operation {
+            Operation::Read | Operation::CancelObservation => {
+                let format = self.answer_format(job, &target)?;
+                let pending = Pending::Read { job: job.clone(), format };
+                self.call(&job.path, CallOperation::Read, pending);
+            }
+            Operation::Observe(update) => {
+                let format = self.answer_format(job, &target)?;
+                let own = observe_attributes(&job.path, &target, update)?;
+                let pending = Pending::Observe { job: job.clone(), format, own };
+                self.call(&job.path, CallOperation::Read, pending);
+            }
+            Operation::Discover { depth } => {
+                let depth = depth.map_or(if job.path.depth() == 1 { 2 } else { 1 }, usize::from);
+                let pending = Pending::Discover { job: job.clone(), depth };
+                self.call(&job.path, CallOperation::Discover, pending);
+            }
+            Operation::Write(mode) => {
+                let entries = self.written(job, &target, *mode)?;
+                let pending = Pending::Act { job: job.clone() };
+                self.call(&job.path, CallOperation::Write { mode: *mode, entries }, pending);
+            }
+            Operation::WriteAttributes(update) => {
+                attributes::check_target(&job.path, target.resource.as_ref(), update.names())?;
+                let pending = Pending::Attach { job: job.clone(), update: update.clone() };
+                self.call(&job.path, CallOperation::Discover, pending);
+            }
+            Operation::Execute => {
+                let arguments = arguments(&job.payload)?;
+                let pending = Pending::Act { job: job.clone() };
+                self.call(&job.path, CallOperation::Execute(arguments), pending);
+            }
+            Operation::Create => {
+                let reason = "no object here lets a server make instances";
+                return Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason));
+            }
+            Operation::Delete => {
+                self.call(&job.path, CallOperation::Delete, Pending::Act { job: job.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks an object; Objects 0 and 1 are answered here.
+    pub(crate) fn call(&mut self, path: &Path, operation: CallOperation, pending: Pending) {
+        let id = CallId(self.next_call);
+        self.next_call += 1;
+        let server = match &pending {
+            Pending::Read { job, .. }
+            | Pending::Observe { job, .. }
+            | Pending::Discover { job, .. }
+            | Pending::Act { job }
+            | Pending::Attach { job, .. }
+            | Pending::Refuse { job, .. } => job.origin.server(),
+            Pending::Sample { .. } => None,
+        };
+        let call = Call { id, path: path.clone(), operation, server };
+        match path.object_id() {
+            Some(SECURITY) => {
+                let result = self.security_object(&call);
+                self.complete(call.id, pending, result);
+            }
+            Some(SERVER) => {
+                let result = self.server_object(&call);
+                self.complete(call.id, pending, result);
+            }
+            _ => {
+                self.calls.insert(id, pending);
+                self.outputs.push_back(Output::Call(call));
+            }
+        }
+    }
+
+    /// True if an object works on a request of this server.
+    pub(crate) fn has_calls_of(&self, id: u16) -> bool {
+        self.calls.values().any(|pending| match pending {
+            Pending::Read { job, .. }
+            | Pending::Observe { job, .. }
+            | Pending::Discover { job, .. }
+            | Pending::Act { job }
+            | Pending::Attach { job, .. }
+            | Pending::Refuse { job, .. } => job.origin.server() == Some(id),
+            Pending::Sample { .. } => false,
+        })
+    }
+
+    /// CORE-02: what holds credentials is out of reach for servers. The operator
+    /// may look at accounts.
+    fn check_visible(&self, job: &Job) -> Result<(), RequestError> {
+        if let Some(prefix) = job.path.prefix() {
+            let reason = format!("there is no device \"{prefix}\" behind this one");
+            return Err(RequestError::new(Code::NOT_FOUND, reason));
+        }
+        let secret = matches!(job.path.object_id(), Some(SECURITY | 21 | 23));
+        match (secret, job.origin, &job.operation) {
+            (true, Origin::Server { .. }, _) => {
+                Err(RequestError::new(Code::UNAUTHORIZED, "servers have no access to credentials"))
+            }
+            (true, Origin::Local { .. }, Operation::Read | Operation::Discover { .. })
+            | (false, _, _) => Ok(()),
+            (true, Origin::Local { .. }, _) => {
+                let reason = "accounts are changed in the configuration";
+                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason))
+            }
+        }
+    }
+
+    /// Finds what the path names, as far as definitions and instances go; whether a
+    /// resource is there only its object knows.
+    fn target(&self, path: &Path) -> Result<Target, RequestError> {
+        let missing = |what: String| RequestError::new(Code::NOT_FOUND, what);
+        let root = || RequestError::new(Code::METHOD_NOT_ALLOWED, "the root is no target of this");
+        let object = path.object_id().ok_or_else(root)?;
+        let entry = self
+            .objects
+            .get(&object)
+            .ok_or_else(|| missing(format!("there is no object /{object}")))?;
+        if let Some(instance) = path.instance_id()
+            && !entry.instances.contains(&instance)
+        {
+            return Err(missing(format!("there is no instance /{object}/{instance}")));
+        }
+        let resource = path
+            .resource_id()
+            .map(|id| {
+                let unknown = || missing(format!("object {object} has no resource {id}"));
+                entry.definition.resource(id).cloned().ok_or_else(unknown)
+            })
+            .transpose()?;
+        if path.depth() == 4 && resource.as_ref().is_some_and(|resource| !resource.multiple) {
+            let reason = format!("{} has one instance only", path.truncated(3));
+            return Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason));
+        }
+        Ok(Target { object: Arc::clone(&entry.definition), resource })
+    }
+
+    /// The format of an answer: what the server accepts, else ours (Core 10.2).
+    fn answer_format(&self, job: &Job, target: &Target) -> Result<ContentFormat, RequestError> {
+        let single = target
+            .resource
+            .as_ref()
+            .filter(|resource| job.path.depth() == 4 || !resource.multiple)
+            .map(|resource| resource.data_type);
+        let version = job.origin.server().and_then(|id| Some(self.servers.get(&id)?.version));
+        values::answer_format(job.accept, single, version.unwrap_or(Version::V1_2))
+    }
+
+    /// The values of a Write, typed and checked.
+    fn written(
+        &self,
+        job: &Job,
+        target: &Target,
+        mode: WriteMode,
+    ) -> Result<Vec<Entry>, RequestError> {
+        let entries = match &job.payload {
+            Payload::Typed(entries) => values::check(&target.object, entries.clone())?,
+            Payload::Wire(content) => {
+                values::read(&target.object, target.resource.as_ref(), &job.path, mode, content)?
+            }
+            Payload::None => {
+                return Err(RequestError::new(Code::BAD_REQUEST, "a Write needs a payload"));
+            }
+        };
+        self.check_links(&entries)?;
+        Ok(entries)
+    }
+
+    /// A link names an object that is there, one of its instances, or nothing
+    /// (CORE-138).
+    fn check_links(&self, entries: &[Entry]) -> Result<(), RequestError> {
+        for entry in entries {
+            let Some(lwm2m_model::Value::Objlnk(link)) = entry.value() else {
+                continue;
+            };
+            let found = match (link.object, link.instance) {
+                (u16::MAX, u16::MAX) => true,
+                (object, instance) => self.objects.get(&object).is_some_and(|entry| {
+                    instance == u16::MAX || entry.instances.contains(&instance)
+                }),
+            };
+            if !found {
+                let reason = format!("{}: {link} links something that is not there", entry.path);
+                return Err(RequestError::new(Code::BAD_REQUEST, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The table "levels at which each operation is legal" of Core 6 (CORE-04).
+fn check_depth(job: &Job) -> Result<(), RequestError> {
+    let legal = match &job.operation {
+        Operation::Read
+        | Operation::Observe(_)
+        | Operation::CancelObservation
+        | Operation::WriteAttributes(_) => 1..=4,
+        Operation::Discover { .. } => 1..=3,
+        Operation::Write(WriteMode::Replace) => 2..=4,
+        Operation::Write(WriteMode::Partial) => 2..=3,
+        Operation::Execute => 3..=3,
+        Operation::Create => 1..=1,
+        Operation::Delete => 2..=4,
+    };
+    let depth = job.path.depth();
+    if legal.contains(&depth) && (job.operation != Operation::Delete || depth != 3) {
+        return Ok(());
+    }
+    let name = job.operation.name();
+    let reason = format!("{name} is not possible at {}", job.path);
+    Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason))
+}
+
+/// What the definition of the resource does not allow.
+fn not_supported(job: &Job, target: &Target) -> Option<RequestError> {
+    let resource = target.resource.as_ref()?;
+    let may = resource.operations;
+    let allowed = match &job.operation {
+        Operation::Read if job.origin.server().is_none() => !may.executable(),
+        Operation::Read
+        | Operation::Observe(_)
+        | Operation::CancelObservation
+        | Operation::WriteAttributes(_) => may.readable(),
+        Operation::Discover { .. } | Operation::Create => true,
+        Operation::Write(WriteMode::Partial) if job.path.depth() == 3 => {
+            may.writable() && resource.multiple
+        }
+        Operation::Write(_) | Operation::Delete => may.writable(),
+        Operation::Execute => may.executable(),
+    };
+    (!allowed).then(|| {
+        let name = job.operation.name();
+        let reason = format!("{} ({}) does not allow {name}", job.path, resource.name);
+        RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
+    })
+}
+
+/// Attributes in an Observe: if there are any, only they count (CORE-45).
+fn observe_attributes(
+    path: &Path,
+    target: &Target,
+    update: &AttributeUpdate,
+) -> Result<Option<Attributes>, RequestError> {
+    attributes::check_target(path, target.resource.as_ref(), update.names())?;
+    let nothing_to_unset = || RequestError::new(Code::BAD_REQUEST, "an Observe can unset nothing");
+    let own = update.as_attributes().ok_or_else(nothing_to_unset)?;
+    Ok(Some(own).filter(|own| !own.is_empty()))
+}
+
+/// The arguments of an Execute: text or nothing (CORE-141).
+fn arguments(payload: &Payload) -> Result<Arguments, RequestError> {
+    let Payload::Wire(content) = payload else {
+        return Ok(Arguments::default());
+    };
+    match content.format {
+        None | Some(ContentFormat::TEXT) => {}
+        Some(format) => {
+            let reason = format!("arguments are text, not {format}");
+            return Err(RequestError::new(Code::UNSUPPORTED_CONTENT_FORMAT, reason));
+        }
+    }
+    let wrong = |reason: String| RequestError::new(Code::BAD_REQUEST, reason);
+    let text = std::str::from_utf8(&content.payload).map_err(|error| wrong(error.to_string()))?;
+    Arguments::parse(text).map_err(|error| wrong(error.to_string()))
+}
+
+const SECURITY: u16 = 0;
+const SERVER: u16 = 1;

@@ -1,0 +1,421 @@
+//! The engine: inputs in, outputs out, nothing in between that waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use lwm2m_coap::{Event as CoapEvent, Incoming, Random};
+use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, RequestError, objects};
+
+use crate::dispatch::{Job, Origin, Pending};
+use crate::observe::Observations;
+use crate::server::{Phase, Server};
+use crate::{
+    Account, Command, EngineConfig, Event, Input, LinkId, LocalRequest, MessageRecord, Monitor,
+    ObjectStatus, Output, Status,
+};
+
+/// The LwM2M client of one device.
+///
+/// The contract: give it each input with [`Engine::handle`], then take outputs
+/// with [`Engine::poll_output`] until there is none, then wait for the next input
+/// or for [`Engine::next_timeout`], whichever comes first. Answering an
+/// [`Output::Call`] at once, between two outputs, is an input like any other.
+pub struct Engine {
+    pub(crate) config: EngineConfig,
+    pub(crate) now: Now,
+    pub(crate) random: Random,
+    /// By Short Server ID.
+    pub(crate) servers: BTreeMap<u16, Server>,
+    pub(crate) objects: ObjectTable,
+    pub(crate) observations: Observations,
+    /// Observations that want a sample.
+    pub(crate) wanted_samples: Vec<crate::observe::ObservationId>,
+    /// Calls of objects that are not answered yet.
+    pub(crate) calls: BTreeMap<crate::CallId, Pending>,
+    pub(crate) next_call: u64,
+    pub(crate) next_link: u32,
+    next_instance: u16,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) stopping: bool,
+    /// The request of ours that a server has not answered yet, by name.
+    pub(crate) last_request: BTreeMap<u16, &'static str>,
+    /// Promised actions that wait for their answer to be on the wire.
+    pub(crate) promised: Vec<Promise>,
+    monitor: bool,
+}
+
+/// Objects by Object ID.
+pub(crate) type ObjectTable = BTreeMap<u16, ObjectEntry>;
+
+/// An object and the instances it has.
+#[derive(Debug, Clone)]
+pub(crate) struct ObjectEntry {
+    pub(crate) definition: Arc<ObjectDef>,
+    pub(crate) instances: Vec<u16>,
+}
+
+/// An action that is done when its answer has had time to arrive.
+#[derive(Debug, Clone)]
+pub(crate) struct Promise {
+    pub(crate) at: Instant,
+    pub(crate) call: crate::CallId,
+    pub(crate) path: Path,
+    pub(crate) server: Option<u16>,
+}
+
+impl Engine {
+    /// An engine whose accounts register at once: they wait for the first input.
+    pub fn new(config: EngineConfig, now: Now) -> Self {
+        let mut engine = Self {
+            random: Random::from_seed(config.seed),
+            config,
+            now,
+            servers: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            observations: Observations::default(),
+            wanted_samples: Vec::new(),
+            calls: BTreeMap::new(),
+            next_call: 0,
+            next_link: 0,
+            next_instance: 0,
+            outputs: VecDeque::new(),
+            stopping: false,
+            last_request: BTreeMap::new(),
+            promised: Vec::new(),
+            monitor: false,
+        };
+        for account in engine.config.accounts.clone() {
+            engine.add_server(account);
+        }
+        engine.list_accounts();
+        engine
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        debug_assert!(now.boot >= self.now.boot, "time since boot never goes back");
+        self.now = now;
+        match input {
+            Input::Time => {}
+            Input::Datagram { link, bytes } => self.datagram(link, bytes),
+            Input::LinkUp { link, continuity, max_datagram } => {
+                self.link_up(link, continuity, max_datagram);
+            }
+            Input::LinkDown { link, reason } => self.link_down(link, reason),
+            Input::Reply { call, result } => self.reply(call, result),
+            Input::Changed(path) => self.changed(&path),
+            Input::Object { definition, instances } => self.object(definition, instances),
+            Input::NetworkChanged => self.network_changed(),
+            Input::Command(command) => self.command(command),
+        }
+        self.settle();
+    }
+
+    /// The next thing to do; `None` when there is nothing left.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Time`] is due at the latest.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let servers = self.servers.values().flat_map(|server| {
+            let endpoint = server.endpoint.as_ref().and_then(|endpoint| endpoint.next_timeout());
+            [endpoint, Self::server_deadline(server), self.sleep_deadline(server)]
+        });
+        let promised = self.promised.iter().map(|promise| Some(promise.at));
+        servers.chain(promised).chain([self.observations.next_deadline()]).flatten().min()
+    }
+
+    /// A copy of the state, for people.
+    pub fn status(&self) -> Status {
+        Status {
+            endpoint: self.config.endpoint.clone(),
+            servers: self.servers.values().map(|server| self.server_status(server)).collect(),
+            objects: self
+                .objects
+                .values()
+                .map(|object| ObjectStatus {
+                    definition: Arc::clone(&object.definition),
+                    instances: object.instances.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Everything that follows from an input: due timers, samples, datagrams.
+    fn settle(&mut self) {
+        let now = self.now.boot;
+        let ids: [Option<u16>; MAX_SERVERS] = self.server_ids();
+        for id in ids.iter().flatten().copied() {
+            self.endpoint_time(id);
+            self.server_time(id);
+        }
+        self.promises_due();
+        self.observations_due(now);
+        self.start_samples();
+        for id in ids.iter().flatten().copied() {
+            self.drain_endpoint(id);
+            self.sleep_if_due(id);
+        }
+        if self.stopping && self.servers.values().all(|server| server.phase == Phase::Stopped) {
+            self.stopping = false;
+            self.outputs.push_back(Output::Stopped);
+        }
+    }
+
+    fn datagram(&mut self, link: LinkId, bytes: &[u8]) {
+        let now = self.now.boot;
+        let Some(id) = self.server_of(link) else {
+            return;
+        };
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        if server.is_asleep() {
+            return; // the radio is off (Core 5.8)
+        }
+        let registered = server.is_registered();
+        let Some(endpoint) = &mut server.endpoint else {
+            return;
+        };
+        match endpoint.handle_datagram(now, bytes) {
+            Some(Incoming::Request { exchange, .. }) if !registered => {
+                // CORE-01: nothing is served before Register is answered.
+                endpoint.ignore(exchange);
+            }
+            Some(Incoming::Request { exchange, key, message }) => {
+                let token = message.token;
+                let origin = Origin::Server { id, link, exchange, key, token };
+                self.server_request(origin, &message);
+            }
+            Some(Incoming::Response { request, message }) => self.response(id, request, &message),
+            Some(Incoming::RequestReset { request }) => {
+                self.request_failed(id, request, "the server answered with a Reset");
+            }
+            Some(Incoming::NotificationReset { token }) => {
+                self.end_observation_of_token(id, token, "the server answered with a Reset");
+            }
+            Some(Incoming::NotificationAcknowledged { .. }) | None => {}
+        }
+    }
+
+    fn endpoint_time(&mut self, id: u16) {
+        let now = self.now.boot;
+        let Some(endpoint) = self.servers.get_mut(&id).and_then(|server| server.endpoint.as_mut())
+        else {
+            return;
+        };
+        if endpoint.next_timeout().is_some_and(|at| at <= now) {
+            endpoint.handle_timeout(now);
+        }
+        while let Some(event) = self
+            .servers
+            .get_mut(&id)
+            .and_then(|server| server.endpoint.as_mut())
+            .and_then(|endpoint| endpoint.poll_event())
+        {
+            match event {
+                CoapEvent::RequestTimedOut { request } => {
+                    self.request_failed(id, request, "the server does not answer");
+                }
+                // Is it still there? An Update will tell.
+                CoapEvent::NotificationTimedOut { token } => {
+                    self.notification_lost(id, token);
+                    self.update_due(id, now);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn drain_endpoint(&mut self, id: u16) {
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        let (Some(link), Some(endpoint)) = (server.link, &mut server.endpoint) else {
+            return;
+        };
+        while let Some(bytes) = endpoint.poll_transmit() {
+            self.outputs.push_back(Output::Transmit { link, bytes });
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Request { id, request } => self.local_request(id, request),
+            Command::CancelLocal { id } => self.end_local_observation(id),
+            Command::Update { server } => self.for_each(server, Self::update_now),
+            Command::Sleep { server } => self.for_each(server, Self::sleep),
+            Command::Wake { server } => self.for_each(server, Self::update_now),
+            Command::Stop { deregister } => self.stop(deregister),
+            Command::Accounts(accounts) => self.accounts(accounts),
+            Command::Monitor(monitor) => self.monitor = monitor == Monitor::On,
+        }
+    }
+
+    fn local_request(&mut self, id: u64, request: LocalRequest) {
+        let origin = Origin::Local { id };
+        let job = match request {
+            LocalRequest::Plain(request) => Job::from_request(origin, request),
+            LocalRequest::Write { path, entries } => Job::write(origin, path, entries),
+        };
+        self.dispatch(job);
+    }
+
+    fn for_each(&mut self, server: Option<u16>, action: fn(&mut Self, u16)) {
+        let ids = self.server_ids();
+        for id in ids.iter().flatten().copied().filter(|id| server.is_none_or(|only| only == *id)) {
+            action(self, id);
+        }
+    }
+
+    // -- accounts and objects
+
+    fn add_server(&mut self, account: Account) {
+        let instance = self.next_instance;
+        self.next_instance += 1;
+        let id = account.short_server_id;
+        let server = Server::new(account, instance, self.config.version, self.now.boot);
+        if self.servers.len() < MAX_SERVERS {
+            self.servers.insert(id, server);
+        }
+    }
+
+    /// Takes over accounts of a configuration read again. An account that has not
+    /// changed keeps what its server has written to it.
+    fn accounts(&mut self, accounts: Vec<Account>) {
+        let gone: Vec<u16> = self
+            .servers
+            .keys()
+            .copied()
+            .filter(|id| accounts.iter().all(|account| account.short_server_id != *id))
+            .collect();
+        for id in gone {
+            self.end_observations_of(id, "the account was removed");
+            self.close_link(id);
+            self.servers.remove(&id);
+        }
+        for account in accounts {
+            let id = account.short_server_id;
+            let now = self.now.boot;
+            match self.servers.get_mut(&id) {
+                Some(server) if server.configured == account => {}
+                Some(server) => {
+                    let same_peer = server.configured.uri == account.uri
+                        && server.configured.security == account.security
+                        && server.configured.identity == account.identity;
+                    server.configured = account.clone();
+                    server.account = account;
+                    if same_peer {
+                        self.update_due(id, now);
+                    } else {
+                        server.registration = None;
+                        server.version = self.config.version;
+                        server.phase = Phase::Waiting { until: now };
+                        self.end_observations_of(id, "the account was changed");
+                        self.close_link(id);
+                    }
+                }
+                None => self.add_server(account),
+            }
+        }
+        self.list_accounts();
+        self.object_list_changed();
+    }
+
+    /// Objects 0 and 1 have an instance an account.
+    fn list_accounts(&mut self) {
+        let mut instances: Vec<u16> = self.servers.values().map(|server| server.instance).collect();
+        instances.sort_unstable();
+        for definition in [&objects::SECURITY, &objects::SERVER] {
+            let definition = Arc::new(definition.clone());
+            let entry = ObjectEntry { definition, instances: instances.clone() };
+            self.objects.insert(entry.definition.id, entry);
+        }
+    }
+
+    fn object(&mut self, definition: Arc<ObjectDef>, mut instances: Vec<u16>) {
+        instances.sort_unstable();
+        instances.dedup();
+        let id = definition.id;
+        let before = self.objects.insert(id, ObjectEntry { definition, instances });
+        self.instances_changed(id, before.map(|entry| entry.instances).unwrap_or_default());
+        self.object_list_changed();
+    }
+
+    // -- look-ups
+
+    pub(crate) fn server_of(&self, link: LinkId) -> Option<u16> {
+        self.servers.iter().find(|(_, server)| server.link == Some(link)).map(|(id, _)| *id)
+    }
+
+    /// The server whose account is this instance of Objects 0 and 1.
+    pub(crate) fn server_at(&self, instance: u16) -> Option<u16> {
+        self.servers.iter().find(|(_, server)| server.instance == instance).map(|(id, _)| *id)
+    }
+
+    fn server_ids(&self) -> [Option<u16>; MAX_SERVERS] {
+        let mut ids = [None; MAX_SERVERS];
+        for (place, id) in ids.iter_mut().zip(self.servers.keys()) {
+            *place = Some(*id);
+        }
+        ids
+    }
+
+    fn server_request(&mut self, origin: Origin, message: &lwm2m_coap::Message<'_>) {
+        match crate::binding::coap::to_request(message) {
+            Ok(request) => {
+                self.record_request(&origin, &request);
+                self.dispatch(Job::from_request(origin, request));
+            }
+            Err(error) => self.refuse_unparsed(origin, error),
+        }
+    }
+
+    fn refuse_unparsed(&mut self, origin: Origin, error: RequestError) {
+        let job = Job::unparsed(origin);
+        self.answer(&job, Err(error));
+    }
+
+    // -- the conversation, for those who listen
+
+    /// Reports a message if anybody listens.
+    pub(crate) fn record(&mut self, message: impl FnOnce() -> MessageRecord) {
+        if self.monitor {
+            self.outputs.push_back(Output::Event(Event::Message(Box::new(message()))));
+        }
+    }
+
+    fn record_request(&mut self, origin: &Origin, request: &Request) {
+        if let Origin::Server { id, .. } = origin {
+            let server = *id;
+            self.record(|| MessageRecord::of_request(server, request));
+        }
+    }
+
+    fn server_status(&self, server: &Server) -> crate::ServerStatus {
+        let id = server.account.short_server_id;
+        crate::ServerStatus {
+            short_server_id: id,
+            uri: server.account.uri.clone(),
+            security: server.account.security,
+            state: server.state(),
+            version: server.version,
+            location: server
+                .registration
+                .as_ref()
+                .map(|registration| format!("/{}", registration.location.join("/"))),
+            lifetime: server.account.lifetime,
+            queue_mode: server.account.queue_mode,
+            registered_at: server.registration.as_ref().map(|registration| registration.made),
+            last_update: server.registration.as_ref().map(|registration| registration.confirmed),
+            next: Self::server_deadline(server),
+            last_error: server.last_error.clone(),
+            failures: server.failures,
+            observations: self.observations.count_of(id),
+            counters: server.counters(),
+        }
+    }
+}
+
+/// Server accounts that one device may have.
+pub const MAX_SERVERS: usize = 16;

@@ -1,0 +1,42 @@
+//! The LwM2M client as a state machine: sans-IO, and it knows no clock.
+//!
+//! [`Engine`] holds all of it. Time, datagrams, answers of objects and orders of
+//! the operator go in as [`Input`]; datagrams to send, calls of objects and events
+//! come out as [`Output`]. It never calls a clock, a socket, a disk or a source of
+//! randomness, so every situation is a test that runs in milliseconds.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod account;
+mod attributes;
+mod binding;
+mod call;
+mod discover;
+mod dispatch;
+mod engine;
+mod evaluator;
+mod event;
+mod io;
+mod notify;
+mod object_list;
+mod observe;
+mod queue_mode;
+mod registration;
+mod reply;
+mod server;
+mod server_object;
+mod status;
+mod timers;
+mod values;
+
+pub use account::{
+    Account, DEFAULT_DISABLE_TIMEOUT, DEFAULT_LIFETIME, EngineConfig, Retry, SecurityMode,
+};
+pub use call::{Call, CallId, CallOperation, CallReply, CallResult};
+pub use engine::{Engine, MAX_SERVERS};
+pub use event::{Direction, Event, MessageRecord};
+pub use io::{
+    Command, Continuity, Deregister, Input, LinkId, LocalRequest, Monitor, Output, Reason,
+};
+pub use observe::MAX_OBSERVATIONS;
+pub use status::{ObjectStatus, ServerState, ServerStatus, Status};

@@ -1,0 +1,390 @@
+//! When a notification goes out (Core 3.6, 8.2).
+//!
+//! 1. An object says that values may differ, or epmax is over: the observation
+//!    wants a sample, no sooner than epmin after the last evaluation.
+//! 2. Samples are read, one call an instance for all observations that want one.
+//! 3. The evaluator judges; a condition that is met is latched.
+//! 4. Latched and pmin over, or pmax over: the notification goes out with the
+//!    values at that moment.
+//!
+//! An object that does not answer delays its observations, with back-off; it never
+//! ends them. Only a target that is gone does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lwm2m_coap::{Kind, Token};
+use lwm2m_model::{Attributes, Code, Entry, Instant, Path, Reply, RequestError};
+
+use crate::dispatch::Pending;
+use crate::engine::Engine;
+use crate::observe::{Observation, ObservationId, Observer};
+use crate::{
+    CallOperation, CallReply, CallResult, Direction, MessageRecord, Output, binding, reply,
+};
+
+impl Engine {
+    /// Values at or below `path` may differ.
+    pub(crate) fn changed(&mut self, path: &Path) {
+        for id in self.observations.touching(path) {
+            let Some(observation) = self.observations.get_mut(id) else {
+                continue;
+            };
+            observation.mark(path);
+            self.arm(id);
+        }
+    }
+
+    /// An object has other instances than before: observations of what is gone end,
+    /// observations of the object see a change.
+    pub(crate) fn instances_changed(&mut self, object: u16, before: Vec<u16>) {
+        let Some(entry) = self.objects.get(&object) else {
+            return;
+        };
+        let now = &entry.instances;
+        let gone: Vec<u16> = before.iter().copied().filter(|id| !now.contains(id)).collect();
+        let changed = before != *now;
+        for instance in gone {
+            let Ok(path) = Path::object(object).child(instance) else {
+                continue;
+            };
+            for id in self.observations.touching(&path) {
+                if self.observations.get(id).is_some_and(|held| path.contains(&held.path)) {
+                    self.target_gone(id);
+                }
+            }
+            for server in self.servers.values_mut() {
+                server.attached.forget(&path);
+            }
+        }
+        if changed {
+            self.changed(&Path::object(object));
+        }
+    }
+
+    /// Attributes have been attached: the new values count from the next
+    /// evaluation on (Core 8.2).
+    pub(crate) fn attributes_changed(&mut self, server: Option<u16>, path: &Path) {
+        let concerned = self.observations.select(|held| {
+            path.contains(&held.path)
+                && matches!(held.observer, Observer::Server { id, .. } if Some(id) == server)
+        });
+        for id in concerned {
+            self.arm(id);
+            if let Some(path) = self.observations.get(id).map(|held| held.path.clone()) {
+                self.watch(&path);
+            }
+        }
+    }
+
+    /// A server is there again: what changed meanwhile is looked at, unless it wants
+    /// nothing stored (`/1/x/6`).
+    pub(crate) fn resume_observations_of(&mut self, server: u16) {
+        let storing =
+            self.servers.get(&server).is_some_and(|server| server.account.notification_storing);
+        for id in self.observations.select(|held| held.is_of(server)) {
+            if let Some(observation) = self.observations.get_mut(id).filter(|_| !storing) {
+                observation.changed.clear();
+                observation.latched = false;
+            }
+            self.arm(id);
+        }
+    }
+
+    /// The defaults of an account are others than before.
+    pub(crate) fn rearm_observations_of(&mut self, server: u16) {
+        for id in self.observations.select(|held| held.is_of(server)) {
+            self.arm(id);
+            if let Some(path) = self.observations.get(id).map(|held| held.path.clone()) {
+                self.watch(&path);
+            }
+        }
+    }
+
+    /// A confirmable notification has found nobody: its values are sent again when
+    /// the server is back.
+    pub(crate) fn notification_lost(&mut self, server: u16, token: Token) {
+        for id in self.with_token(server, token) {
+            if let Some(observation) = self.observations.get_mut(id) {
+                observation.latched = true;
+            }
+            self.arm(id);
+        }
+    }
+
+    /// Sets the timer of an observation to when it wants its next sample.
+    pub(crate) fn arm(&mut self, id: ObservationId) {
+        let Some(observation) = self.observations.get(id) else {
+            return;
+        };
+        let at = if observation.sampling || !self.can_be_told(observation.observer) {
+            None
+        } else {
+            let due = Due::of(observation, &self.attributes_of(observation));
+            due.earliest().map(|at| observation.retry_at.map_or(at, |retry| at.max(retry)))
+        };
+        self.observations.set_timer(id, at);
+    }
+
+    /// Marks the observations whose time has come.
+    pub(crate) fn observations_due(&mut self, now: Instant) {
+        while let Some(id) = self.observations.pop_due(now) {
+            if let Some(observation) = self.observations.get_mut(id) {
+                observation.sampling = true;
+                self.wanted_samples.push(id);
+            }
+        }
+    }
+
+    /// Starts the reads that observations want: one an instance, which serves all of
+    /// them, and never two at once of the same instance.
+    pub(crate) fn start_samples(&mut self) {
+        if self.wanted_samples.is_empty() {
+            return;
+        }
+        let mut groups: BTreeMap<Path, Vec<ObservationId>> = BTreeMap::new();
+        for id in std::mem::take(&mut self.wanted_samples) {
+            let Some(observation) = self.observations.get(id) else {
+                continue;
+            };
+            groups.entry(observation.path.truncated(INSTANCE_DEPTH)).or_default().push(id);
+        }
+        for (instance, observations) in groups {
+            let busy = self.calls.values().any(|pending| {
+                matches!(pending, Pending::Sample { path, .. } if path.truncated(INSTANCE_DEPTH) == instance)
+            });
+            if busy {
+                self.wanted_samples.extend(observations);
+                continue;
+            }
+            let mut paths =
+                observations.iter().filter_map(|id| Some(&self.observations.get(*id)?.path));
+            let path = match paths.next() {
+                Some(first) if paths.all(|path| path == first) => first.clone(),
+                _ => instance,
+            };
+            // What changes from here on may not be in the sample.
+            for id in &observations {
+                if let Some(observation) = self.observations.get_mut(*id) {
+                    observation.sample_of = std::mem::take(&mut observation.changed);
+                }
+            }
+            let pending = Pending::Sample { path: path.clone(), observations };
+            self.call(&path, CallOperation::Read, pending);
+        }
+    }
+
+    /// A sample has come, or not.
+    pub(crate) fn sampled(
+        &mut self,
+        path: &Path,
+        observations: &[ObservationId],
+        result: CallResult,
+    ) {
+        let result = match result {
+            Ok(CallReply::Entries(entries)) => Ok(entries),
+            Ok(other) => Err(RequestError::new(
+                Code::INTERNAL_SERVER_ERROR,
+                format!("an object answered a Read with {other:?}"),
+            )),
+            Err(error) => Err(error),
+        };
+        for id in observations {
+            let Some(observation) = self.observations.get_mut(*id) else {
+                continue;
+            };
+            observation.sampling = false;
+            match &result {
+                Ok(entries) if observation.path == *path => self.judge(*id, entries),
+                Ok(entries) => {
+                    let below = |entry: &&Entry| observation.path.contains(&entry.path);
+                    let entries: Vec<Entry> = entries.iter().filter(below).cloned().collect();
+                    if entries.is_empty() && observation.path.depth() > path.depth() {
+                        self.target_gone(*id);
+                    } else {
+                        self.judge(*id, &entries);
+                    }
+                }
+                Err(error) if error.code == Code::NOT_FOUND => self.target_gone(*id),
+                Err(_) => self.sample_failed(*id),
+            }
+        }
+    }
+
+    fn sample_failed(&mut self, id: ObservationId) {
+        let now = self.now.boot;
+        let Some(observation) = self.observations.get_mut(id) else {
+            return;
+        };
+        for path in std::mem::take(&mut observation.sample_of) {
+            observation.mark(&path);
+        }
+        observation.failures = observation.failures.saturating_add(1);
+        let pause = RETRY_SAMPLE * 2u32.pow(observation.failures.min(MAX_DOUBLINGS) - 1);
+        observation.retry_at = Some(now + pause);
+        self.arm(id);
+    }
+
+    fn judge(&mut self, id: ObservationId, entries: &[Entry]) {
+        let now = self.now.boot;
+        let Some(attributes) = self.observations.get(id).map(|held| self.attributes_of(held))
+        else {
+            return;
+        };
+        let Some(observation) = self.observations.get_mut(id) else {
+            return;
+        };
+        observation.failures = 0;
+        observation.retry_at = None;
+        let sampled = std::mem::take(&mut observation.sample_of);
+        let due = Due::of_sample(observation, &attributes, &sampled);
+        if due.evaluation.is_some_and(|at| at <= now) {
+            let all = [observation.path.clone()];
+            let changed = if sampled.is_empty() { &all[..] } else { &sampled[..] };
+            observation.last_evaluated = now;
+            observation.latched |= observation.reference.judge(&attributes, entries, changed);
+        } else {
+            // epmin is not over: it still counts as changed.
+            for path in &sampled {
+                observation.mark(path);
+            }
+        }
+        let due = Due::of(observation, &attributes);
+        if due.sending.is_some_and(|at| at <= now) {
+            self.send_notification(id, &attributes, entries);
+        }
+        self.arm(id);
+    }
+
+    fn send_notification(&mut self, id: ObservationId, attributes: &Attributes, entries: &[Entry]) {
+        let now = self.now.boot;
+        let Some(observation) = self.observations.get_mut(id) else {
+            return;
+        };
+        let confirmable = attributes.con == Some(true)
+            || now - observation.last_confirmable >= CONFIRMABLE_AT_LEAST;
+        observation.latched = false;
+        observation.last_sent = now;
+        observation.reference.sent(entries.to_vec());
+        observation.sequence = (observation.sequence + 1) & MAX_SEQUENCE;
+        if confirmable {
+            observation.last_confirmable = now;
+        }
+        match observation.observer {
+            Observer::Local { id } => {
+                self.outputs.push_back(Output::LocalNotify { id, entries: entries.to_vec() });
+            }
+            Observer::Server { .. } => {
+                let path = observation.path.clone();
+                match reply::encode(observation.format, &path, entries) {
+                    Ok(payload) => {
+                        let reply = Reply::content(observation.format, payload);
+                        self.transmit_notification(id, reply, confirmable);
+                    }
+                    // The values no longer fit the format that was agreed on.
+                    Err(error) => self.end_with(id, error.code, error.reason.into_owned()),
+                }
+            }
+        }
+    }
+
+    /// The target of an observation is gone: 4.04 ends it (Core 8.2).
+    fn target_gone(&mut self, id: ObservationId) {
+        self.end_with(id, Code::NOT_FOUND, "its target is gone".into());
+    }
+
+    fn end_with(&mut self, id: ObservationId, code: Code, reason: String) {
+        self.transmit_notification(id, Reply::new(code), true);
+        self.end_observation(id, reason);
+    }
+
+    fn transmit_notification(&mut self, id: ObservationId, reply: Reply, confirmable: bool) {
+        let now = self.now.boot;
+        let Some(observation) = self.observations.get(id) else {
+            return;
+        };
+        let Observer::Server { id: server, token, key } = observation.observer else {
+            return;
+        };
+        let path = observation.path.clone();
+        // An error notification has no Observe option (RFC 7641 3.2).
+        let number = reply.code.is_success().then_some(observation.sequence);
+        self.wake(server);
+        let kind = if confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
+        self.record(|| MessageRecord {
+            server,
+            direction: Direction::Sent,
+            operation: "Notify",
+            path: Some(path),
+            detail: if confirmable { "confirmable".into() } else { String::new() },
+            code: Some(reply.code),
+            format: reply.content.as_ref().and_then(|content| content.format),
+            payload: reply
+                .content
+                .as_ref()
+                .map(|content| content.payload.clone())
+                .unwrap_or_default(),
+        });
+        let draft = binding::coap::to_draft(reply, number);
+        if let Some(endpoint) =
+            self.servers.get_mut(&server).and_then(|server| server.endpoint.as_mut())
+        {
+            endpoint.notify(now, token, key, kind, draft);
+        }
+    }
+
+    /// True if a notification would go out now; a server that is away is told later.
+    fn can_be_told(&self, observer: Observer) -> bool {
+        match observer {
+            Observer::Local { .. } => true,
+            Observer::Server { id, .. } => {
+                self.servers.get(&id).is_some_and(crate::server::Server::is_registered)
+            }
+        }
+    }
+}
+
+/// When an observation is due for what.
+struct Due {
+    evaluation: Option<Instant>,
+    sending: Option<Instant>,
+}
+
+impl Due {
+    fn of(observation: &Observation, attributes: &Attributes) -> Self {
+        Self::of_sample(observation, attributes, &observation.changed)
+    }
+
+    fn of_sample(observation: &Observation, attributes: &Attributes, changed: &[Path]) -> Self {
+        let seconds = |count: u32| Duration::from_secs(u64::from(count));
+        let pmin = seconds(attributes.pmin.unwrap_or(0));
+        let pmax = attributes.pmax.filter(|pmax| *pmax > 0).map(seconds);
+        let latched = observation.latched.then(|| observation.last_sent + pmin);
+        // CORE-29: a pmax below pmin has no effect.
+        let longest = pmax.filter(|pmax| *pmax >= pmin).map(|pmax| observation.last_sent + pmax);
+        let epmin = seconds(attributes.epmin.unwrap_or(0));
+        let changed = (!changed.is_empty()).then(|| observation.last_evaluated + epmin);
+        let epmax = attributes
+            .epmax
+            .filter(|epmax| *epmax > 0)
+            .map(|epmax| observation.last_evaluated + seconds(epmax));
+        Self {
+            evaluation: [changed, epmax].into_iter().flatten().min(),
+            sending: [latched, longest].into_iter().flatten().min(),
+        }
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        [self.evaluation, self.sending].into_iter().flatten().min()
+    }
+}
+
+/// Depth of an object instance: what one call reads.
+const INSTANCE_DEPTH: usize = 2;
+/// Observe numbers have 24 bits (RFC 7641 3.4).
+const MAX_SEQUENCE: u32 = 0x00ff_ffff;
+/// A notification is confirmable at least so often (RFC 7641 4.5).
+const CONFIRMABLE_AT_LEAST: Duration = Duration::from_secs(24 * 60 * 60);
+/// First pause after an object has not answered; doubled with each failure.
+const RETRY_SAMPLE: Duration = Duration::from_secs(10);
+const MAX_DOUBLINGS: u32 = 6;

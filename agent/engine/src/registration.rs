@@ -1,0 +1,590 @@
+//! From an account to a registration, and keeping it (Core 5).
+//!
+//! 1. Wait: at once at the start, with back-off after a failure.
+//! 2. Connect: the rim opens a link (resolves, handshakes).
+//! 3. Register, or Update if the server still knows us over this link.
+//! 4. 4.12: the next lower version, at once.
+//! 5. Registered: Update before the lifetime ends and when something changes.
+//! 6. An Update refused: Register anew over the same link.
+//! 7. No answer, or the link ends: back to 2, then to 1.
+//! 8. De-register: on Disable, and on an orderly stop if asked to.
+
+use std::time::Duration;
+
+use lwm2m_coap::{Draft, Endpoint, Message, RequestId, method, option};
+use lwm2m_model::{Code, ContentFormat, Instant, Version};
+
+use crate::engine::Engine;
+use crate::server::{Announced, Phase, Registration, Server, Then};
+use crate::{
+    Continuity, Deregister, Direction, Event, LinkId, MessageRecord, Output, Reason, object_list,
+};
+
+impl Engine {
+    // -- 1, 2: waiting and connecting
+
+    /// What time has brought for one server.
+    pub(crate) fn server_time(&mut self, id: u16) {
+        let now = self.now.boot;
+        let Some(server) = self.servers.get(&id) else {
+            return;
+        };
+        match server.phase {
+            Phase::Waiting { until } if until <= now => self.open_link(id),
+            Phase::Registered { update: None, .. }
+                if server.next_update().is_some_and(|at| at <= now) =>
+            {
+                self.send_update(id);
+            }
+            Phase::Deregistering { until, then, .. } if until <= now => {
+                self.farewell_over(id, then)
+            }
+            Phase::Disabled { until } if until <= now => self.open_link(id),
+            _ => {}
+        }
+    }
+
+    /// When [`Engine::server_time`] has something to do.
+    pub(crate) fn server_deadline(server: &Server) -> Option<Instant> {
+        match server.phase {
+            Phase::Waiting { until } | Phase::Disabled { until } => Some(until),
+            Phase::Deregistering { until, .. } => Some(until),
+            Phase::Registered { update: None, .. } => server.next_update(),
+            Phase::Registered { .. }
+            | Phase::Connecting
+            | Phase::Registering { .. }
+            | Phase::Stopped => None,
+        }
+    }
+
+    /// Opens a link, closing the one there is.
+    pub(crate) fn open_link(&mut self, id: u16) {
+        self.close_link(id);
+        let link = LinkId(self.next_link);
+        self.next_link = self.next_link.wrapping_add(1);
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        server.link = Some(link);
+        server.phase = Phase::Connecting;
+        self.outputs.push_back(Output::OpenLink {
+            link,
+            server: id,
+            uri: server.account.uri.clone(),
+        });
+    }
+
+    /// Closes the link of a server, if there is one.
+    pub(crate) fn close_link(&mut self, id: u16) {
+        self.drain_endpoint(id);
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        server.drop_endpoint();
+        if let Some(link) = server.link.take() {
+            self.outputs.push_back(Output::CloseLink { link });
+        }
+    }
+
+    /// A link is open: register, or tell the server that we are back.
+    pub(crate) fn link_up(&mut self, link: LinkId, continuity: Continuity, max_datagram: usize) {
+        let Some(id) = self.server_of(link) else {
+            return;
+        };
+        let random = lwm2m_coap::Random::from_seed(self.random.seed());
+        let config = lwm2m_coap::Config { max_datagram, ..self.config.coap.clone() };
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        server.endpoint = Some(Endpoint::new(config, random));
+        let known = server.registration.is_some()
+            && match continuity {
+                Continuity::Kept => true,
+                // Transport 12.7: since 1.2.1 a new security context needs no Register,
+                // a new address without security does (CORE-98).
+                Continuity::New => server.is_secure() && server.version >= Version::V1_2,
+            };
+        if known {
+            server.phase = Phase::Registered { update: None, asleep: false };
+            self.send_update(id);
+        } else {
+            self.send_register(id);
+        }
+    }
+
+    /// A link has not come up, or has ended.
+    pub(crate) fn link_down(&mut self, link: LinkId, reason: String) {
+        let Some(id) = self.server_of(link) else {
+            return;
+        };
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        server.link = None;
+        server.drop_endpoint();
+        match server.phase {
+            Phase::Deregistering { then, .. } => self.farewell_over(id, then),
+            Phase::Stopped | Phase::Disabled { .. } | Phase::Waiting { .. } => {}
+            // In the sleep of queue mode nothing is sent; waking opens a new link.
+            Phase::Registered { asleep: true, .. } => {}
+            // A link that has served for a while is opened anew at once.
+            Phase::Registered { update: None, .. } if server.has_served(self.now.boot) => {
+                self.attempt_failed(id, reason.into(), Pause::None);
+            }
+            Phase::Registered { .. } | Phase::Connecting | Phase::Registering { .. } => {
+                self.attempt_failed(id, reason.into(), Pause::BackOff);
+            }
+        }
+    }
+
+    /// Links that wait are tried now: the network is another one.
+    pub(crate) fn network_changed(&mut self) {
+        for server in self.servers.values_mut() {
+            if let Phase::Waiting { until } = &mut server.phase {
+                *until = self.now.boot;
+                server.attempts = 0;
+            }
+        }
+    }
+
+    // -- 3, 4: Register
+
+    fn send_register(&mut self, id: u16) {
+        let now = self.now.boot;
+        let Some(told) = self.announced(id) else {
+            return;
+        };
+        let endpoint_name = self.config.endpoint.clone();
+        let bindings = self.config.bindings.clone();
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        let mut query = vec![
+            format!("ep={endpoint_name}"),
+            format!("lt={}", told.lifetime),
+            format!("lwm2m={}", server.version),
+        ];
+        match (server.account.queue_mode, server.version >= Version::V1_1) {
+            (true, true) => query.extend([format!("b={bindings}"), "Q".into()]),
+            (true, false) => query.push(format!("b={bindings}Q")),
+            (false, _) => query.push(format!("b={bindings}")),
+        }
+        let draft =
+            server.base_path().chain(["rd"]).fold(Draft::new(method::POST), |draft, segment| {
+                draft.option(option::URI_PATH, segment.as_bytes())
+            });
+        let draft = query
+            .iter()
+            .fold(draft, |draft, parameter| draft.option(option::URI_QUERY, parameter.as_bytes()))
+            .content(ContentFormat::LINK, told.objects.clone().into_bytes());
+        let Some(endpoint) = &mut server.endpoint else {
+            return;
+        };
+        let request = endpoint.request(now, draft);
+        server.phase = Phase::Registering { request };
+        server.update_at = None;
+        server.registration = None;
+        server.told = Some(told.clone());
+        self.record_sent(id, "Register", query.join("&"), Some(ContentFormat::LINK), || {
+            told.objects.into_bytes()
+        });
+    }
+
+    fn register_answered(&mut self, id: u16, message: &Message<'_>) {
+        let now = self.now.boot;
+        match message.code {
+            Code::CREATED => {
+                let location: Vec<String> = message
+                    .texts(option::LOCATION_PATH)
+                    .filter_map(Result::ok)
+                    .map(str::to_owned)
+                    .collect();
+                if location.is_empty() {
+                    let reason = "the server answered Register without a Location-Path";
+                    return self.attempt_failed(id, reason.into(), Pause::BackOff);
+                }
+                self.end_observations_of(id, "the server observes anew after a Register");
+                let Some(server) = self.servers.get_mut(&id) else {
+                    return;
+                };
+                let event = Event::Registered {
+                    server: id,
+                    version: server.version,
+                    lifetime: server.account.lifetime,
+                    location: format!("/{}", location.join("/")),
+                };
+                server.registration = server.told.take().map(|known| Registration {
+                    location,
+                    made: now,
+                    confirmed: now,
+                    known,
+                });
+                server.phase = Phase::Registered { update: None, asleep: false };
+                self.succeeded(id);
+                self.outputs.push_back(Output::Event(event));
+            }
+            Code::PRECONDITION_FAILED => match self.lower_version(id) {
+                Some(version) => {
+                    if let Some(server) = self.servers.get_mut(&id) {
+                        server.version = version;
+                    }
+                    self.outputs
+                        .push_back(Output::Event(Event::SteppedDown { server: id, version }));
+                    self.send_register(id);
+                }
+                None => {
+                    let min = self.config.min_version;
+                    let reason =
+                        format!("the server refuses LwM2M {min}, the lowest configured (4.12)");
+                    if let Some(server) = self.servers.get_mut(&id) {
+                        server.version = self.config.version;
+                    }
+                    self.attempt_failed(id, reason.into(), Pause::BackOff);
+                }
+            },
+            code => {
+                let why = std::str::from_utf8(message.payload).unwrap_or_default().trim();
+                let why: String =
+                    why.chars().filter(|c| !c.is_control()).take(MAX_DIAGNOSTIC).collect();
+                let colon = if why.is_empty() { "" } else { ": " };
+                let reason = format!("Register refused with {code} {}{colon}{why}", code.name());
+                self.attempt_failed(id, reason.into(), Pause::BackOff);
+            }
+        }
+    }
+
+    /// The highest version below the one refused, if it may be tried (CORE-20).
+    fn lower_version(&self, id: u16) -> Option<Version> {
+        let refused = self.servers.get(&id)?.version;
+        [Version::V1_1, Version::V1_0]
+            .into_iter()
+            .find(|version| *version < refused && *version >= self.config.min_version)
+    }
+
+    // -- 5, 6: Update
+
+    /// Something that the server knows has changed: an Update is due at `at`.
+    pub(crate) fn update_due(&mut self, id: u16, at: Instant) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.update_at = Some(server.update_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// The operator wants an Update: now, or an attempt now if there is no
+    /// registration to update.
+    pub(crate) fn update_now(&mut self, id: u16) {
+        let now = self.now.boot;
+        self.update_due(id, now);
+        if let Some(Server { phase: Phase::Waiting { until }, .. }) = self.servers.get_mut(&id) {
+            *until = now;
+        }
+    }
+
+    /// Sends an Update with what has changed and nothing else (CORE-101).
+    pub(crate) fn send_update(&mut self, id: u16) {
+        let now = self.now.boot;
+        self.wake(id);
+        let Some(told) = self.announced(id) else {
+            return;
+        };
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        if server.endpoint.is_none() {
+            return self.open_link(id); // lost during sleep; the Update follows
+        }
+        let (Some(registration), Some(endpoint)) = (&server.registration, &mut server.endpoint)
+        else {
+            return;
+        };
+        let mut draft =
+            registration.location.iter().fold(Draft::new(method::POST), |draft, segment| {
+                draft.option(option::URI_PATH, segment.as_bytes())
+            });
+        let mut detail = String::new();
+        if told.lifetime != registration.known.lifetime {
+            detail = format!("lt={}", told.lifetime);
+            draft = draft.option(option::URI_QUERY, detail.as_bytes());
+        }
+        let objects = (told.objects != registration.known.objects).then(|| told.objects.clone());
+        if let Some(objects) = &objects {
+            draft = draft.content(ContentFormat::LINK, objects.clone().into_bytes());
+        }
+        server.told = Some(told);
+        let request = endpoint.request(now, draft);
+        server.phase = Phase::Registered { update: Some(request), asleep: false };
+        server.update_at = None;
+        let format = objects.is_some().then_some(ContentFormat::LINK);
+        self.record_sent(id, "Update", detail, format, || objects.unwrap_or_default().into_bytes());
+    }
+
+    fn update_answered(&mut self, id: u16, message: &Message<'_>) {
+        let now = self.now.boot;
+        if message.code == Code::CHANGED {
+            let current = self.announced(id);
+            let Some(server) = self.servers.get_mut(&id) else {
+                return;
+            };
+            server.phase = Phase::Registered { update: None, asleep: false };
+            if let Some(registration) = &mut server.registration {
+                registration.confirmed = now;
+                if let Some(told) = server.told.take() {
+                    registration.known = told;
+                }
+                if current.is_some_and(|current| current != registration.known) {
+                    server.update_at = Some(now);
+                }
+            }
+            self.succeeded(id);
+            self.outputs.push_back(Output::Event(Event::Updated { server: id }));
+        } else {
+            // TRN-10: whatever the refusal, a full Register before anything else.
+            let reason = format!("Update refused with {} {}", message.code, message.code.name());
+            self.outputs.push_back(Output::Event(Event::AttemptFailed {
+                server: id,
+                reason: reason.into(),
+                next: None,
+            }));
+            self.send_register(id);
+        }
+    }
+
+    /// What the server has to know now.
+    fn announced(&self, id: u16) -> Option<Announced> {
+        let server = self.servers.get(&id)?;
+        Some(Announced {
+            lifetime: server.account.lifetime,
+            objects: object_list::write(&self.objects, server.version),
+        })
+    }
+
+    /// Server accounts or object instances are others than before: one Update
+    /// tells every server, shortly, so that changes that come together go together.
+    pub(crate) fn object_list_changed(&mut self) {
+        let at = self.now.boot + OBJECT_LIST_SETTLES;
+        let ids: Vec<u16> = self.servers.keys().copied().collect();
+        for id in ids {
+            let current = self.announced(id);
+            let known = self.servers.get(&id).and_then(|server| server.registration.as_ref());
+            if known.is_some_and(|known| Some(&known.known) != current.as_ref()) {
+                self.update_due(id, at);
+            }
+        }
+    }
+
+    // -- 7: answers and failures
+
+    /// A response to Register, Update or De-register.
+    pub(crate) fn response(&mut self, id: u16, request: RequestId, message: &Message<'_>) {
+        self.record_response(id, message);
+        let Some(server) = self.servers.get(&id) else {
+            return;
+        };
+        match server.phase {
+            Phase::Registering { request: ours } if ours == request => {
+                self.register_answered(id, message);
+            }
+            Phase::Registered { update: Some(ours), .. } if ours == request => {
+                self.update_answered(id, message);
+            }
+            Phase::Deregistering { request: ours, then, .. } if ours == request => {
+                self.farewell_over(id, then);
+            }
+            _ => {}
+        }
+    }
+
+    /// A request of ours has had no answer, or a Reset.
+    pub(crate) fn request_failed(&mut self, id: u16, request: RequestId, reason: &'static str) {
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        match server.phase {
+            Phase::Registering { request: ours } if ours == request => {
+                self.attempt_failed(id, format!("Register: {reason}").into(), Pause::BackOff);
+            }
+            // Without an answer the server may know nothing of us: a new link, and
+            // a Register over it (Core 5.6).
+            Phase::Registered { update: Some(ours), .. } if ours == request => {
+                server.registration = None;
+                self.attempt_failed(id, format!("Update: {reason}").into(), Pause::None);
+            }
+            Phase::Deregistering { request: ours, then, .. } if ours == request => {
+                self.farewell_over(id, then);
+            }
+            _ => {}
+        }
+    }
+
+    /// Closes the link and plans the next attempt (Core 5.4).
+    fn attempt_failed(&mut self, id: u16, reason: Reason, pause: Pause) {
+        self.close_link(id);
+        let delay = match pause {
+            Pause::None => Duration::ZERO,
+            Pause::BackOff => self.back_off(id),
+        };
+        let until = self.now.boot + delay;
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        server.failures = server.failures.saturating_add(1);
+        server.last_error = Some(reason.to_string());
+        server.phase = Phase::Waiting { until };
+        let next = (pause == Pause::BackOff).then_some(until);
+        self.outputs.push_back(Output::Event(Event::AttemptFailed { server: id, reason, next }));
+    }
+
+    /// Time to the next attempt: the timer doubled with each attempt of a
+    /// sequence, the sequence delay after the last, and up to a tenth more, so
+    /// that a thousand devices do not come back together.
+    fn back_off(&mut self, id: u16) -> Duration {
+        let jitter = self.random.fraction() * MAX_JITTER;
+        let Some(server) = self.servers.get_mut(&id) else {
+            return Duration::ZERO;
+        };
+        let retry = server.account.retry;
+        server.attempts += 1;
+        let seconds = if server.attempts < retry.count {
+            let doublings = (server.attempts - 1).min(u32::BITS - 1);
+            u64::from(retry.timer) << doublings
+        } else {
+            server.attempts = 0;
+            server.sequences = server.sequences.saturating_add(1);
+            u64::from(retry.sequence_delay)
+        };
+        Duration::from_secs(seconds.max(1)).mul_f64(1.0 + jitter)
+    }
+
+    /// Register or Update was accepted: the next failure starts from nothing.
+    fn succeeded(&mut self, id: u16) {
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        server.attempts = 0;
+        server.sequences = 0;
+        server.failures = 0;
+        server.last_error = None;
+        self.resume_observations_of(id);
+    }
+
+    // -- 8: De-register
+
+    /// De-registers and then keeps silent, or stops.
+    pub(crate) fn send_deregister(&mut self, id: u16, then: Then) {
+        let now = self.now.boot;
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        let (Some(registration), Some(endpoint)) = (&server.registration, &mut server.endpoint)
+        else {
+            return self.farewell_over(id, then);
+        };
+        let draft =
+            registration.location.iter().fold(Draft::new(method::DELETE), |draft, segment| {
+                draft.option(option::URI_PATH, segment.as_bytes())
+            });
+        let request = endpoint.request(now, draft);
+        server.phase = Phase::Deregistering { request, until: now + FAREWELL_LIMIT, then };
+        self.record_sent(id, "De-register", String::new(), None, Vec::new);
+    }
+
+    fn farewell_over(&mut self, id: u16, then: Then) {
+        self.end_observations_of(id, "the registration is over");
+        self.close_link(id);
+        let Some(server) = self.servers.get_mut(&id) else {
+            return;
+        };
+        let had_registration = server.registration.take().is_some();
+        let reason = match then {
+            Then::Stop => {
+                server.phase = Phase::Stopped;
+                "the agent stops"
+            }
+            Then::Disable => {
+                let timeout = Duration::from_secs(u64::from(server.account.disable_timeout));
+                let until = self.now.boot + timeout;
+                server.phase = Phase::Disabled { until };
+                self.outputs.push_back(Output::Event(Event::Disabled { server: id, until }));
+                "the server disabled itself"
+            }
+        };
+        if had_registration {
+            let event = Event::Deregistered { server: id, reason: reason.into() };
+            self.outputs.push_back(Output::Event(event));
+        }
+    }
+
+    /// An orderly stop of all accounts.
+    pub(crate) fn stop(&mut self, deregister: Deregister) {
+        self.stopping = true;
+        let ids: Vec<u16> = self.servers.keys().copied().collect();
+        for id in ids {
+            let registered = self.servers.get(&id).is_some_and(Server::is_registered);
+            if deregister == Deregister::Yes && registered {
+                self.wake(id);
+                self.send_deregister(id, Then::Stop);
+            } else if let Some(server) = self.servers.get_mut(&id) {
+                server.phase = Phase::Stopped;
+                self.close_link(id);
+            }
+        }
+    }
+
+    // -- the conversation, for those who listen
+
+    fn record_sent(
+        &mut self,
+        id: u16,
+        operation: &'static str,
+        detail: String,
+        format: Option<ContentFormat>,
+        payload: impl FnOnce() -> Vec<u8>,
+    ) {
+        self.last_request.insert(id, operation);
+        self.record(|| MessageRecord {
+            server: id,
+            direction: Direction::Sent,
+            operation,
+            path: None,
+            detail,
+            code: None,
+            format,
+            payload: payload(),
+        });
+    }
+
+    fn record_response(&mut self, id: u16, message: &Message<'_>) {
+        let operation = self.last_request.get(&id).copied().unwrap_or_default();
+        let location: String = message
+            .texts(option::LOCATION_PATH)
+            .filter_map(Result::ok)
+            .flat_map(|segment| ["/", segment])
+            .collect();
+        self.record(|| MessageRecord {
+            server: id,
+            direction: Direction::Received,
+            operation,
+            path: None,
+            detail: location,
+            code: Some(message.code),
+            format: message.content_format(),
+            payload: message.payload.to_vec(),
+        });
+    }
+}
+
+/// Whether the next attempt waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    None,
+    BackOff,
+}
+
+/// A back-off is lengthened by up to this share.
+const MAX_JITTER: f64 = 0.1;
+/// A De-register that is not answered so long is over all the same.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// Changes of the object list within this time are one Update.
+const OBJECT_LIST_SETTLES: Duration = Duration::from_secs(1);
+/// Characters of a server's diagnostic text that we repeat.
+const MAX_DIAGNOSTIC: usize = 120;

@@ -1,0 +1,272 @@
+//! From an object's answer to the server's.
+
+use std::time::Duration;
+
+use lwm2m_model::{Code, ContentFormat, Entry, Operation, Path, Reply, Request, RequestError};
+
+use crate::dispatch::{Job, Origin, Pending};
+use crate::engine::{Engine, Promise};
+use crate::{
+    Call, CallId, CallOperation, CallReply, CallResult, Direction, Event, MessageRecord, Output,
+    binding, discover,
+};
+
+/// What a request comes to: the reply of a server's, or the entries of the
+/// operator's.
+type Outcome = Result<Answer, RequestError>;
+
+/// A successful answer before it knows who gets it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Nothing but a code.
+    Code(Code),
+    /// Values, in a format if they go to a server.
+    Values { entries: Vec<Entry>, format: ContentFormat, observe: Option<u32> },
+    /// Links of a Discover, and the paths they name.
+    Links { text: String, paths: Vec<Path> },
+    /// The instance that a Create made.
+    Created(Path),
+}
+
+impl Engine {
+    /// An object has answered.
+    pub(crate) fn reply(&mut self, call: CallId, result: CallResult) {
+        if let Some(pending) = self.calls.remove(&call) {
+            self.complete(call, pending, result);
+        }
+    }
+
+    /// Does with the answer what it was asked for.
+    pub(crate) fn complete(&mut self, call: CallId, pending: Pending, result: CallResult) {
+        match pending {
+            Pending::Sample { path, observations } => self.sampled(&path, &observations, result),
+            Pending::Read { job, format } => {
+                if job.operation == Operation::CancelObservation {
+                    self.cancel_observation(&job);
+                }
+                let outcome = entries(result).map(|entries| Answer::Values {
+                    entries,
+                    format,
+                    observe: None,
+                });
+                self.answer(&job, outcome);
+            }
+            Pending::Observe { job, format, own } => {
+                // What cannot be written must not be observed.
+                let outcome = entries(result).and_then(|entries| {
+                    encode(format, &job.path, &entries)?;
+                    let observe = self.begin_observation(&job, format, own, &entries);
+                    Ok(Answer::Values { entries, format, observe })
+                });
+                self.answer(&job, outcome);
+            }
+            Pending::Discover { job, depth } => {
+                let outcome = paths(result).map(|paths| self.links(&job, depth, paths));
+                self.answer(&job, outcome);
+            }
+            Pending::Attach { job, update } => {
+                let outcome = paths(result).and_then(|_| {
+                    let id = job.origin.server();
+                    if let Some(server) = id.and_then(|id| self.servers.get_mut(&id)) {
+                        server.attached.update(&job.path, &update)?;
+                    }
+                    self.attributes_changed(id, &job.path);
+                    Ok(Answer::Code(Code::CHANGED))
+                });
+                self.answer(&job, outcome);
+            }
+            Pending::Refuse { job, error } => {
+                let exists = paths(result).map(|_| error);
+                self.answer(&job, Err(exists.unwrap_or_else(|missing| missing)));
+            }
+            Pending::Act { job } => self.acted(call, &job, result),
+        }
+    }
+
+    fn acted(&mut self, call: CallId, job: &Job, result: CallResult) {
+        let promised = matches!(result, Ok(CallReply::AfterAnswer));
+        let outcome = match result {
+            Err(error) => Err(error),
+            Ok(CallReply::Created(instance)) => match job.path.child(instance) {
+                Ok(path) => Ok(Answer::Created(path)),
+                Err(error) => Err(internal(error.to_string())),
+            },
+            Ok(_) if job.operation == Operation::Delete => Ok(Answer::Code(Code::DELETED)),
+            Ok(_) => Ok(Answer::Code(Code::CHANGED)),
+        };
+        if outcome.is_ok()
+            && let Some(server) = job.origin.server()
+        {
+            let operation = job.operation.name();
+            let path = job.path.clone();
+            self.outputs.push_back(Output::Event(Event::Done { server, operation, path }));
+        }
+        self.answer(job, outcome);
+        match job.path.object_id() {
+            Some(1) => self.server_object_done(job),
+            // Objects say what has changed; what a server wrote it wrote for sure.
+            _ if matches!(job.operation, Operation::Write(_)) => self.changed(&job.path),
+            _ => {}
+        }
+        if promised {
+            let at = self.now.boot + ANSWER_ARRIVES;
+            let server = job.origin.server();
+            self.promised.push(Promise { at, call, path: job.path.clone(), server });
+        }
+    }
+
+    /// Lets promised actions happen whose answers are out.
+    pub(crate) fn promises_due(&mut self) {
+        let now = self.now.boot;
+        let due = self.promised.extract_if(.., |promise| promise.at <= now);
+        let calls = due.map(|Promise { call: id, path, server, .. }| Call {
+            id,
+            path,
+            operation: CallOperation::Proceed,
+            server,
+        });
+        self.outputs.extend(calls.map(Output::Call));
+    }
+
+    /// Answers a request: the server over its exchange, the operator by output.
+    pub(crate) fn answer(&mut self, job: &Job, outcome: Outcome) {
+        match job.origin {
+            Origin::Local { id } => {
+                let result = outcome.map(|answer| match answer {
+                    Answer::Code(_) => Vec::new(),
+                    Answer::Values { entries, .. } => entries,
+                    Answer::Links { paths, .. } => paths.into_iter().map(Entry::empty).collect(),
+                    Answer::Created(path) => vec![Entry::empty(path)],
+                });
+                self.outputs.push_back(Output::LocalReply { id, result });
+            }
+            Origin::Server { id, link, exchange, .. } => {
+                let (reply, observe) = self.reply_of(job, id, outcome);
+                let now = self.now.boot;
+                let Some(server) = self.servers.get_mut(&id) else {
+                    return;
+                };
+                if server.link != Some(link) {
+                    return; // the link that asked is gone, and with it the exchange
+                }
+                let Some(endpoint) = &mut server.endpoint else {
+                    return;
+                };
+                let record = MessageRecord::of_reply(id, job, &reply);
+                endpoint.respond(now, exchange, binding::coap::to_draft(reply, observe));
+                self.record(|| record);
+            }
+        }
+    }
+
+    fn reply_of(&mut self, job: &Job, server: u16, outcome: Outcome) -> (Reply, Option<u32>) {
+        let encoded = outcome.and_then(|answer| match answer {
+            Answer::Code(code) => Ok((Reply::new(code), None)),
+            Answer::Created(path) => {
+                Ok((Reply { created: Some(path), ..Reply::new(Code::CREATED) }, None))
+            }
+            Answer::Links { text, .. } => {
+                Ok((Reply::content(ContentFormat::LINK, text.into_bytes()), None))
+            }
+            Answer::Values { entries, format, observe } => {
+                let payload = encode(format, &job.path, &entries)?;
+                Ok((Reply::content(format, payload), observe))
+            }
+        });
+        encoded.unwrap_or_else(|error| {
+            let code = error.code;
+            self.outputs.push_back(Output::Event(Event::Refused {
+                server,
+                operation: job.operation.name(),
+                path: job.path.clone(),
+                error,
+            }));
+            (Reply::new(code), None)
+        })
+    }
+
+    fn links(&self, job: &Job, depth: usize, paths: Vec<Path>) -> Answer {
+        let server = job.origin.server().and_then(|id| self.servers.get(&id));
+        let definition = job.path.object_id().and_then(|id| self.objects.get(&id));
+        let text = definition
+            .map(|object| discover::write(&job.path, depth, &paths, &object.definition, server))
+            .unwrap_or_default();
+        Answer::Links { text, paths }
+    }
+}
+
+impl MessageRecord {
+    /// The record of a server's request.
+    pub(crate) fn of_request(server: u16, request: &Request) -> Self {
+        Self {
+            server,
+            direction: Direction::Received,
+            operation: request.operation.name(),
+            path: Some(request.path.clone()),
+            detail: match &request.operation {
+                Operation::Observe(update) | Operation::WriteAttributes(update) => {
+                    update.to_string()
+                }
+                Operation::Discover { depth: Some(depth) } => format!("depth={depth}"),
+                _ => request.accept.map(|format| format!("accept={format}")).unwrap_or_default(),
+            },
+            code: None,
+            format: request.content.as_ref().and_then(|content| content.format),
+            payload: request
+                .content
+                .as_ref()
+                .map(|content| content.payload.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn of_reply(server: u16, job: &Job, reply: &Reply) -> Self {
+        Self {
+            server,
+            direction: Direction::Sent,
+            operation: job.operation.name(),
+            path: Some(job.path.clone()),
+            detail: String::new(),
+            code: Some(reply.code),
+            format: reply.content.as_ref().and_then(|content| content.format),
+            payload: reply
+                .content
+                .as_ref()
+                .map(|content| content.payload.clone())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Values as a payload.
+pub(crate) fn encode(
+    format: ContentFormat,
+    target: &Path,
+    entries: &[Entry],
+) -> Result<Vec<u8>, RequestError> {
+    let mut payload = Vec::new();
+    lwm2m_codec::encode(format, target, entries, &mut payload)
+        .map_err(|error| RequestError::new(Code::NOT_ACCEPTABLE, error.to_string()))?;
+    Ok(payload)
+}
+
+fn entries(result: CallResult) -> Result<Vec<Entry>, RequestError> {
+    match result? {
+        CallReply::Entries(entries) => Ok(entries),
+        other => Err(internal(format!("an object answered a Read with {other:?}"))),
+    }
+}
+
+fn paths(result: CallResult) -> Result<Vec<Path>, RequestError> {
+    match result? {
+        CallReply::Paths(paths) => Ok(paths),
+        other => Err(internal(format!("an object answered a Discover with {other:?}"))),
+    }
+}
+
+fn internal(reason: String) -> RequestError {
+    RequestError::new(Code::INTERNAL_SERVER_ERROR, reason)
+}
+
+/// An answer that ends the connection gets so long to arrive (Objects 5).
+const ANSWER_ARRIVES: Duration = Duration::from_secs(2);

@@ -1,0 +1,214 @@
+//! The state that belongs to one server account: link, registration, attributes.
+//!
+//! What happens to it, and when, is told in [`crate::registration`] and
+//! [`crate::queue_mode`].
+
+use std::time::Duration;
+
+use lwm2m_coap::{Counters, Endpoint, RequestId};
+use lwm2m_model::{Instant, Version};
+
+use crate::attributes::Attached;
+use crate::{Account, LinkId, SecurityMode, ServerState};
+
+/// One server account and everything that concerns this server alone.
+pub(crate) struct Server {
+    /// The account as it is now; a server may have written to it.
+    pub(crate) account: Account,
+    /// The account as the configuration had it.
+    pub(crate) configured: Account,
+    /// Instance of Objects 0 and 1.
+    pub(crate) instance: u16,
+    /// The version offered, or agreed on.
+    pub(crate) version: Version,
+    pub(crate) phase: Phase,
+    /// The link that is opening or open.
+    pub(crate) link: Option<LinkId>,
+    /// CoAP over the open link.
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) registration: Option<Registration>,
+    /// What a Register or Update on its way tells.
+    pub(crate) told: Option<Announced>,
+    /// Attributes that this server has attached.
+    pub(crate) attached: Attached,
+    /// Failed attempts in this sequence, and sequences that have failed.
+    pub(crate) attempts: u32,
+    pub(crate) sequences: u32,
+    /// Failed attempts since the last success.
+    pub(crate) failures: u32,
+    pub(crate) last_error: Option<String>,
+    /// When an Update is due because something has changed.
+    pub(crate) update_at: Option<Instant>,
+    /// Counters of links that are gone.
+    pub(crate) past_counters: Counters,
+}
+
+/// Where the account stands between being configured and being registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The next attempt is due at this time.
+    Waiting { until: Instant },
+    /// A link is being opened.
+    Connecting,
+    /// Register has been sent.
+    Registering { request: RequestId },
+    /// Registered; perhaps an Update is on its way, perhaps we sleep.
+    Registered { update: Option<RequestId>, asleep: bool },
+    /// De-register has been sent; given up at `until`.
+    Deregistering { request: RequestId, until: Instant, then: Then },
+    /// The server wants silence until then.
+    Disabled { until: Instant },
+    /// Stopped for good.
+    Stopped,
+}
+
+/// What follows a De-register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Silence for `/1/x/5` seconds.
+    Disable,
+    /// The end.
+    Stop,
+}
+
+/// A registration that the server has acknowledged.
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    /// Location-Path, every segment (CORE-96).
+    pub(crate) location: Vec<String>,
+    /// When Register was answered.
+    pub(crate) made: Instant,
+    /// When Register or an Update was last answered.
+    pub(crate) confirmed: Instant,
+    /// What the server knows of us.
+    pub(crate) known: Announced,
+}
+
+/// The parameters that a server learns at Register and, when they change, by Update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub(crate) lifetime: u32,
+    pub(crate) objects: String,
+}
+
+impl Server {
+    /// An account that tries to register at `now`.
+    pub(crate) fn new(account: Account, instance: u16, version: Version, now: Instant) -> Self {
+        Self {
+            configured: account.clone(),
+            account,
+            instance,
+            version,
+            phase: Phase::Waiting { until: now },
+            link: None,
+            endpoint: None,
+            registration: None,
+            told: None,
+            attached: Attached::default(),
+            attempts: 0,
+            sequences: 0,
+            failures: 0,
+            last_error: None,
+            update_at: None,
+            past_counters: Counters::default(),
+        }
+    }
+
+    /// True if requests of this server are served and notifications go out.
+    pub(crate) fn is_registered(&self) -> bool {
+        matches!(self.phase, Phase::Registered { .. }) && self.endpoint.is_some()
+    }
+
+    /// True in the sleep of queue mode.
+    pub(crate) fn is_asleep(&self) -> bool {
+        matches!(self.phase, Phase::Registered { asleep: true, .. })
+    }
+
+    /// True if the last answer to Register or Update is some time ago, so that a
+    /// lost link is bad luck and not the start of a loop.
+    pub(crate) fn has_served(&self, now: Instant) -> bool {
+        self.registration.as_ref().is_some_and(|known| known.confirmed + SERVED <= now)
+    }
+
+    /// When the registration has to be refreshed (Core 5.6): half the lifetime
+    /// before its end, 93 s before at most; `None` if it lasts for ever.
+    pub(crate) fn refresh_at(&self) -> Option<Instant> {
+        let registration = self.registration.as_ref()?;
+        let lifetime = Duration::from_secs(u64::from(registration.known.lifetime));
+        let ahead = (lifetime / 2).min(REFRESH_AHEAD);
+        (!lifetime.is_zero()).then(|| registration.confirmed + (lifetime - ahead))
+    }
+
+    /// When an Update is due for whatever reason.
+    pub(crate) fn next_update(&self) -> Option<Instant> {
+        [self.refresh_at(), self.update_at].into_iter().flatten().min()
+    }
+
+    /// What it does now, for people.
+    pub(crate) fn state(&self) -> ServerState {
+        match self.phase {
+            Phase::Waiting { .. } => ServerState::Waiting,
+            Phase::Connecting => ServerState::Connecting,
+            Phase::Registering { .. } => ServerState::Registering,
+            Phase::Registered { asleep: true, .. } => ServerState::Asleep,
+            Phase::Registered { asleep: false, .. } => ServerState::Registered,
+            Phase::Deregistering { .. } => ServerState::Deregistering,
+            Phase::Disabled { .. } => ServerState::Disabled,
+            Phase::Stopped => ServerState::Stopped,
+        }
+    }
+
+    /// Path segments of the Server URI; requests go below them (Transport 2.4).
+    pub(crate) fn base_path(&self) -> impl Iterator<Item = &str> {
+        let after_scheme = self.account.uri.split_once("://").map_or("", |(_, rest)| rest);
+        let path = after_scheme.split_once('/').map_or("", |(_, path)| path);
+        path.split(['?', '#']).next().unwrap_or_default().split('/').filter(|s| !s.is_empty())
+    }
+
+    /// Ends the CoAP session, keeping its counters.
+    pub(crate) fn drop_endpoint(&mut self) {
+        self.past_counters = self.counters();
+        self.endpoint = None;
+    }
+
+    /// Counters of all links so far.
+    pub(crate) fn counters(&self) -> Counters {
+        let past = self.past_counters;
+        let now = self.endpoint.as_ref().map(Endpoint::counters).unwrap_or_default();
+        Counters {
+            received: past.received + now.received,
+            sent: past.sent + now.sent,
+            malformed: past.malformed + now.malformed,
+            duplicates: past.duplicates + now.duplicates,
+            retransmissions: past.retransmissions + now.retransmissions,
+            unmatched: past.unmatched + now.unmatched,
+        }
+    }
+
+    /// True if links to this server are encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.account.security != SecurityMode::NoSec
+    }
+}
+
+/// An Update goes out so long before the lifetime ends (MAX_TRANSMIT_WAIT).
+const REFRESH_AHEAD: Duration = Duration::from_secs(93);
+
+/// A link lost sooner after an answer is opened again with back-off only.
+const SERVED: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_path_is_what_follows_the_authority() {
+        let segments = |uri: &str| {
+            let server = Server::new(Account::new(1, uri), 0, Version::V1_2, Instant::ZERO);
+            server.base_path().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(segments("coap://host").is_empty());
+        assert!(segments("coaps://[2001:db8::1]:5684/").is_empty());
+        assert_eq!(segments("coap://host/a/b?x=1"), ["a", "b"]);
+    }
+}

@@ -1,0 +1,213 @@
+//! Objects 0 and 1: the accounts as resources (Objects 2 and 3).
+//!
+//! Security is for the operator on the device, without keys. Server is for
+//! servers too: what they write counts at once, and Update tells them so.
+
+use lwm2m_model::{Arguments, Code, Entry, Operation, Path, RequestError, Value};
+
+use crate::dispatch::Job;
+use crate::engine::Engine;
+use crate::server::{Server, Then};
+use crate::{Account, Call, CallOperation, CallReply, CallResult};
+
+impl Engine {
+    /// A call of Object 0.
+    pub(crate) fn security_object(&self, call: &Call) -> CallResult {
+        let all = self.servers.values().flat_map(|server| {
+            let account = &server.account;
+            let at = |resource| Path::resource(0, server.instance, resource);
+            let mode = account.security.number();
+            let mut entries = vec![
+                Entry::new(at(0), Value::String(account.uri.clone())),
+                Entry::new(at(1), Value::Boolean(false)),
+                Entry::new(at(2), Value::Integer(mode)),
+            ];
+            if !account.identity.is_empty() {
+                let identity = account.identity.clone().into_bytes();
+                entries.push(Entry::new(at(3), Value::Opaque(identity)));
+            }
+            entries.push(Entry::new(at(10), Value::Integer(account.short_server_id.into())));
+            entries
+        });
+        answer(call, all.collect(), &[])
+    }
+
+    /// A call of Object 1.
+    pub(crate) fn server_object(&mut self, call: &Call) -> CallResult {
+        match &call.operation {
+            CallOperation::Write { entries, .. } => self.write_account(call, entries),
+            CallOperation::Execute(arguments) => self.execute_account(call, arguments),
+            CallOperation::Read | CallOperation::Discover => {
+                let all = self.servers.values().flat_map(resources).collect();
+                let executable: Vec<Path> = self
+                    .servers
+                    .values()
+                    .flat_map(|server| EXECUTABLE.map(|id| Path::resource(1, server.instance, id)))
+                    .collect();
+                answer(call, all, &executable)
+            }
+            CallOperation::Create { .. } | CallOperation::Delete | CallOperation::Proceed => {
+                let reason = "accounts are made and removed by bootstrap only";
+                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason))
+            }
+        }
+    }
+
+    fn write_account(&mut self, call: &Call, entries: &[Entry]) -> CallResult {
+        let id = self.account_at(&call.path)?;
+        let bindings = self.config.bindings.clone();
+        let Some(server) = self.servers.get_mut(&id) else {
+            return Err(no_account());
+        };
+        let mut account = server.account.clone();
+        for entry in entries {
+            write(&mut account, &bindings, entry)?;
+        }
+        server.account = account;
+        let known = server.registration.as_ref().map(|registration| registration.known.lifetime);
+        if known.is_some_and(|known| known != server.account.lifetime) {
+            self.update_due(id, self.now.boot); // CORE-103
+        }
+        let path = call.path.clone();
+        self.changed(&path);
+        self.rearm_observations_of(id);
+        Ok(CallReply::Done)
+    }
+
+    fn execute_account(&self, call: &Call, arguments: &Arguments) -> CallResult {
+        self.account_at(&call.path)?;
+        let takes_none = || RequestError::new(Code::BAD_REQUEST, "this resource takes no argument");
+        match call.path.resource_id() {
+            Some(DISABLE) if !arguments.is_empty() => Err(takes_none()),
+            // Argument 0 names a binding; one that cannot be used is ignored (CORE-105).
+            Some(UPDATE_TRIGGER) if arguments.iter().any(|argument| argument.digit != 0) => {
+                Err(takes_none())
+            }
+            Some(DISABLE | UPDATE_TRIGGER) => Ok(CallReply::Done),
+            _ => {
+                let reason = format!("there is no resource {}", call.path);
+                Err(RequestError::new(Code::NOT_FOUND, reason))
+            }
+        }
+    }
+
+    /// A request on Object 1 has been answered: what has to follow the answer.
+    pub(crate) fn server_object_done(&mut self, job: &Job) {
+        if job.operation != Operation::Execute {
+            return;
+        }
+        let Some(id) = job.path.instance_id().and_then(|instance| self.server_at(instance)) else {
+            return;
+        };
+        match job.path.resource_id() {
+            Some(DISABLE) => self.send_deregister(id, Then::Disable),
+            Some(UPDATE_TRIGGER) => self.update_due(id, self.now.boot),
+            _ => {}
+        }
+    }
+
+    fn account_at(&self, path: &Path) -> Result<u16, RequestError> {
+        path.instance_id().and_then(|instance| self.server_at(instance)).ok_or_else(no_account)
+    }
+}
+
+/// The resources of an account that hold values.
+fn resources(server: &Server) -> Vec<Entry> {
+    let account = &server.account;
+    let at = |resource| Path::resource(1, server.instance, resource);
+    let integer = |value: u32| Value::Integer(value.into());
+    let unsigned = |value: u32| Value::Unsigned(value.into());
+    let optional =
+        |resource, value: Option<u32>| value.map(|value| Entry::new(at(resource), integer(value)));
+    [
+        Some(Entry::new(at(0), Value::Integer(account.short_server_id.into()))),
+        Some(Entry::new(at(1), integer(account.lifetime))),
+        optional(2, account.default_pmin),
+        optional(3, account.default_pmax),
+        Some(Entry::new(at(5), integer(account.disable_timeout))),
+        Some(Entry::new(at(6), Value::Boolean(account.notification_storing))),
+        Some(Entry::new(at(7), Value::String(account.binding.clone()))),
+        Some(Entry::new(at(17), unsigned(account.retry.count))),
+        Some(Entry::new(at(18), unsigned(account.retry.timer))),
+        Some(Entry::new(at(19), unsigned(account.retry.sequence_delay))),
+        Some(Entry::new(at(20), unsigned(account.retry.sequence_count))),
+        Some(Entry::new(at(26), Value::Integer(account.confirmable_notifications.into()))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Takes over one written value.
+fn write(account: &mut Account, bindings: &str, entry: &Entry) -> Result<(), RequestError> {
+    let path = &entry.path;
+    let bad = |expected: &str| {
+        RequestError::new(Code::BAD_REQUEST, format!("write {path}: expected {expected}"))
+    };
+    let seconds = || match entry.value() {
+        Some(Value::Integer(value)) => u32::try_from(*value).map_err(|_| bad(U32)),
+        Some(Value::Unsigned(value)) => u32::try_from(*value).map_err(|_| bad(U32)),
+        _ => Err(bad(U32)),
+    };
+    match (path.resource_id(), entry.value()) {
+        (Some(1), _) => account.lifetime = seconds()?,
+        (Some(2), _) => account.default_pmin = Some(seconds()?),
+        (Some(3), _) => account.default_pmax = Some(seconds()?),
+        (Some(5), _) => account.disable_timeout = seconds()?,
+        (Some(6), Some(Value::Boolean(storing))) => account.notification_storing = *storing,
+        (Some(7), Some(Value::String(binding))) => {
+            let usable = !binding.is_empty() && binding.chars().any(|c| bindings.contains(c));
+            let legal = binding.chars().all(|c| BINDINGS.contains(c));
+            if !usable || !legal {
+                return Err(bad("binding letters, one of which this device has"));
+            }
+            account.binding.clone_from(binding);
+        }
+        (Some(17), _) => account.retry.count = seconds()?.max(1),
+        (Some(18), _) => account.retry.timer = seconds()?,
+        (Some(19), _) => account.retry.sequence_delay = seconds()?,
+        (Some(20), _) => account.retry.sequence_count = seconds()?,
+        (Some(26), Some(Value::Integer(mode))) => account.confirmable_notifications = *mode == 1,
+        _ => {
+            let reason = format!("there is no resource {path}");
+            return Err(RequestError::new(Code::NOT_FOUND, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Answers Read and Discover from values at hand.
+fn answer(call: &Call, all: Vec<Entry>, executable: &[Path]) -> CallResult {
+    let path = &call.path;
+    let mut entries: Vec<Entry> =
+        all.into_iter().filter(|entry| path.contains(&entry.path)).collect();
+    let mut executable: Vec<Path> =
+        executable.iter().filter(|other| path.contains(other)).cloned().collect();
+    if path.depth() >= 3 && entries.is_empty() && executable.is_empty() {
+        let reason = format!("there is no resource {path}");
+        return Err(RequestError::new(Code::NOT_FOUND, reason));
+    }
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    match call.operation {
+        CallOperation::Discover => {
+            let mut paths: Vec<Path> = entries.into_iter().map(|entry| entry.path).collect();
+            paths.append(&mut executable);
+            let instances: Vec<Path> = paths.iter().map(|path| path.truncated(2)).collect();
+            paths.extend(instances);
+            paths.sort();
+            paths.dedup();
+            Ok(CallReply::Paths(paths))
+        }
+        _ => Ok(CallReply::Entries(entries)),
+    }
+}
+
+fn no_account() -> RequestError {
+    RequestError::new(Code::NOT_FOUND, "there is no such account")
+}
+
+const DISABLE: u16 = 4;
+const UPDATE_TRIGGER: u16 = 8;
+const EXECUTABLE: [u16; 2] = [DISABLE, UPDATE_TRIGGER];
+const BINDINGS: &str = "UTSNMH";
+const U32: &str = "a number from 0 to 4294967295";

@@ -1,0 +1,185 @@
+//! The one way of values from and to payloads (Core 6.3, 10.2).
+
+use lwm2m_codec::{DecodeError, Item, Record};
+use lwm2m_model::{
+    Code, Content, ContentFormat, DataType, Entry, ObjectDef, Path, RequestError, ResourceDef,
+    Version, WriteMode,
+};
+
+/// The format of an answer. `single` is the type of a target that holds one value.
+///
+/// # Errors
+/// 4.06 if what is accepted cannot be written, or not for this target (CORE-128).
+pub(crate) fn answer_format(
+    accept: Option<ContentFormat>,
+    single: Option<DataType>,
+    version: Version,
+) -> Result<ContentFormat, RequestError> {
+    let refused = |format: ContentFormat| {
+        RequestError::new(Code::NOT_ACCEPTABLE, format!("no answer in format {format} is possible"))
+    };
+    match (accept, single) {
+        (Some(ContentFormat::OPAQUE), Some(DataType::Opaque)) => Ok(ContentFormat::OPAQUE),
+        (Some(ContentFormat::OPAQUE), _) => Err(refused(ContentFormat::OPAQUE)),
+        (Some(format @ (ContentFormat::TEXT | ContentFormat::CBOR)), None) => Err(refused(format)),
+        (Some(format), _) if lwm2m_codec::can_encode(format) => Ok(format),
+        (Some(format), _) => Err(refused(format)),
+        (None, Some(DataType::Opaque)) => Ok(ContentFormat::OPAQUE),
+        (None, Some(_)) => Ok(ContentFormat::TEXT),
+        (None, None) if version < Version::V1_1 => Ok(ContentFormat::TLV),
+        (None, None) => Ok(ContentFormat::SENML_CBOR),
+    }
+}
+
+/// The values of a Write, typed by the definitions.
+///
+/// Resources that the object does not define are skipped when the target is an
+/// instance (CORE-05); a known one that cannot be written refuses everything
+/// (CORE-133).
+///
+/// # Errors
+/// 4.00, 4.05 or 4.15, as Core 11 has them.
+pub(crate) fn read(
+    object: &ObjectDef,
+    resource: Option<&ResourceDef>,
+    target: &Path,
+    mode: WriteMode,
+    content: &Content,
+) -> Result<Vec<Entry>, RequestError> {
+    let format = content
+        .format
+        .ok_or_else(|| RequestError::new(Code::BAD_REQUEST, "a Write needs a Content-Format"))?;
+    let single = resource.filter(|resource| target.depth() == 4 || !resource.multiple);
+    check_format(format, single, mode)?;
+    let records = lwm2m_codec::decode(format, &content.payload, target).map_err(|error| {
+        let code = match error {
+            DecodeError::UnsupportedFormat(_) => Code::UNSUPPORTED_CONTENT_FORMAT,
+            _ => Code::BAD_REQUEST,
+        };
+        RequestError::new(code, error.to_string())
+    })?;
+    let mut entries = Vec::with_capacity(records.len());
+    for record in &records {
+        entries.extend(typed(object, target, record)?);
+    }
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    // SenML can give one path several values at several times; a Write cannot.
+    let twice = entries.windows(2).find_map(|pair| match pair {
+        [one, other] if one.path == other.path => Some(&one.path),
+        _ => None,
+    });
+    if let Some(path) = twice {
+        let reason = format!("write {path}: it is given twice");
+        return Err(RequestError::new(Code::BAD_REQUEST, reason));
+    }
+    check(object, entries)
+}
+
+/// Checks typed values against the definitions: operation, type, range.
+///
+/// # Errors
+/// 4.05 for a resource that cannot be written, 4.00 for a value that does not fit.
+pub(crate) fn check(object: &ObjectDef, entries: Vec<Entry>) -> Result<Vec<Entry>, RequestError> {
+    for entry in &entries {
+        let Some(resource) = entry.path.resource_id().and_then(|id| object.resource(id)) else {
+            continue;
+        };
+        let path = &entry.path;
+        if !resource.operations.writable() {
+            let reason = format!("{path} ({}) cannot be written", resource.name);
+            return Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason));
+        }
+        let Some(value) = entry.value() else { continue };
+        if value.data_type() != resource.data_type {
+            let reason =
+                format!("write {path}: expected {}, got {}", resource.data_type, value.data_type());
+            return Err(RequestError::new(Code::BAD_REQUEST, reason));
+        }
+        resource.range.check(value).map_err(|error| {
+            RequestError::new(Code::BAD_REQUEST, format!("write {path}: {error}"))
+        })?;
+    }
+    Ok(entries)
+}
+
+/// Text, opaque and plain CBOR carry one value; opaque only bytes.
+fn check_format(
+    format: ContentFormat,
+    single: Option<&ResourceDef>,
+    mode: WriteMode,
+) -> Result<(), RequestError> {
+    let fits = match format {
+        ContentFormat::TEXT | ContentFormat::CBOR => single.is_some() && mode == WriteMode::Replace,
+        ContentFormat::OPAQUE => {
+            single.is_some_and(|resource| resource.data_type == DataType::Opaque)
+                && mode == WriteMode::Replace
+        }
+        format => lwm2m_codec::can_decode(format),
+    };
+    if fits {
+        return Ok(());
+    }
+    let reason = format!("format {format} does not go with this target");
+    Err(RequestError::new(Code::UNSUPPORTED_CONTENT_FORMAT, reason))
+}
+
+fn typed(
+    object: &ObjectDef,
+    target: &Path,
+    record: &Record<'_>,
+) -> Result<Option<Entry>, RequestError> {
+    let path = &record.path;
+    let bad =
+        |reason: String| RequestError::new(Code::BAD_REQUEST, format!("write {path}: {reason}"));
+    if !target.contains(path) {
+        return Err(bad(format!("it does not lie below {target}")));
+    }
+    let Some(id) = path.resource_id() else {
+        // An empty instance: nothing to set.
+        return Ok(None);
+    };
+    let Some(resource) = object.resource(id) else {
+        return Ok(None);
+    };
+    let place_fits = match (&record.item, path.depth()) {
+        (Item::Value(_), 3) => !resource.multiple,
+        (Item::Value(_), _) | (Item::Empty, 3) => resource.multiple,
+        (Item::Empty, _) => false,
+    };
+    if !place_fits {
+        let expected = if resource.multiple { "several instances" } else { "one value" };
+        return Err(bad(format!("{} has {expected}", resource.name)));
+    }
+    match &record.item {
+        Item::Empty => Ok(Some(Entry::empty(path.clone()))),
+        Item::Value(raw) => {
+            let value = raw.to_value(resource.data_type).map_err(|error| bad(error.to_string()))?;
+            Ok(Some(Entry::new(path.clone(), value)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_accept_the_format_is_ours() {
+        let format = |single, version| answer_format(None, single, version).unwrap();
+        assert_eq!(format(Some(DataType::String), Version::V1_2), ContentFormat::TEXT);
+        assert_eq!(format(Some(DataType::Opaque), Version::V1_1), ContentFormat::OPAQUE);
+        assert_eq!(format(None, Version::V1_1), ContentFormat::SENML_CBOR);
+        assert_eq!(format(None, Version::V1_0), ContentFormat::TLV);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_not_acceptable() {
+        let refused =
+            |accept, single| answer_format(Some(accept), single, Version::V1_2).unwrap_err().code;
+        assert_eq!(refused(ContentFormat::TEXT, None), Code::NOT_ACCEPTABLE);
+        assert_eq!(refused(ContentFormat::CBOR, None), Code::NOT_ACCEPTABLE);
+        assert_eq!(refused(ContentFormat::OPAQUE, Some(DataType::String)), Code::NOT_ACCEPTABLE);
+        assert_eq!(refused(ContentFormat::OMA_JSON, None), Code::NOT_ACCEPTABLE);
+        assert_eq!(refused(ContentFormat(9999), Some(DataType::String)), Code::NOT_ACCEPTABLE);
+    }
+}
