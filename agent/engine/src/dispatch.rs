@@ -294,9 +294,7 @@ impl Engine {
     /// (CORE-138).
     fn check_links(&self, entries: &[Entry]) -> Result<(), RequestError> {
         for entry in entries {
-            let Some(lwm2m_model::Value::Objlnk(link)) = entry.value() else {
-                continue;
-            };
+            let Some(lwm2m_model::Value::Objlnk(link)) = entry.value() else { continue };
             let found = match (link.object, link.instance) {
                 (u16::MAX, u16::MAX) => true,
                 (object, instance) => self.objects.get(&object).is_some_and(|entry| {

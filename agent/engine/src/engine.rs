@@ -165,19 +165,13 @@ impl Engine {
 
     fn datagram(&mut self, link: LinkId, bytes: &[u8]) {
         let now = self.now.boot;
-        let Some(id) = self.server_of(link) else {
-            return;
-        };
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(id) = self.server_of(link) else { return };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         if server.is_asleep() {
             return; // the radio is off (Core 5.8)
         }
         let registered = server.is_registered();
-        let Some(endpoint) = &mut server.endpoint else {
-            return;
-        };
+        let Some(endpoint) = &mut server.endpoint else { return };
         match endpoint.handle_datagram(now, bytes) {
             Some(Incoming::Request { exchange, .. }) if !registered => {
                 // CORE-01: nothing is served before Register is answered.
@@ -228,12 +222,8 @@ impl Engine {
     }
 
     pub(crate) fn drain_endpoint(&mut self, id: u16) {
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
-        let (Some(link), Some(endpoint)) = (server.link, &mut server.endpoint) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        let (Some(link), Some(endpoint)) = (server.link, &mut server.endpoint) else { return };
         while let Some(bytes) = endpoint.poll_transmit() {
             self.outputs.push_back(Output::Transmit { link, bytes });
         }
@@ -244,7 +234,7 @@ impl Engine {
             Command::Request { id, request } => self.local_request(id, request),
             Command::CancelLocal { id } => self.end_local_observation(id),
             Command::Update { server } => self.for_each(server, Self::update_now),
-            Command::Sleep { server } => self.for_each(server, Self::sleep),
+            Command::Sleep { server } => self.for_each(server, Self::sleep_soon),
             Command::Wake { server } => self.for_each(server, Self::update_now),
             Command::Stop { deregister } => self.stop(deregister),
             Command::Accounts(accounts) => self.accounts(accounts),

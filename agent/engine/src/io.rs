@@ -94,7 +94,8 @@ pub enum Command {
         /// One server, or all.
         server: Option<u16>,
     },
-    /// Sleep now instead of when the awake time is over (queue mode only).
+    /// Sleep as soon as nothing is under way, instead of when the awake time is
+    /// over (queue mode only).
     Sleep {
         /// One server, or all.
         server: Option<u16>,

@@ -27,9 +27,7 @@ impl Engine {
     /// Values at or below `path` may differ.
     pub(crate) fn changed(&mut self, path: &Path) {
         for id in self.observations.touching(path) {
-            let Some(observation) = self.observations.get_mut(id) else {
-                continue;
-            };
+            let Some(observation) = self.observations.get_mut(id) else { continue };
             observation.mark(path);
             self.arm(id);
         }
@@ -38,16 +36,12 @@ impl Engine {
     /// An object has other instances than before: observations of what is gone end,
     /// observations of the object see a change.
     pub(crate) fn instances_changed(&mut self, object: u16, before: Vec<u16>) {
-        let Some(entry) = self.objects.get(&object) else {
-            return;
-        };
+        let Some(entry) = self.objects.get(&object) else { return };
         let now = &entry.instances;
         let gone: Vec<u16> = before.iter().copied().filter(|id| !now.contains(id)).collect();
         let changed = before != *now;
         for instance in gone {
-            let Ok(path) = Path::object(object).child(instance) else {
-                continue;
-            };
+            let Ok(path) = Path::object(object).child(instance) else { continue };
             for id in self.observations.touching(&path) {
                 if self.observations.get(id).is_some_and(|held| path.contains(&held.path)) {
                     self.target_gone(id);
@@ -114,9 +108,7 @@ impl Engine {
 
     /// Sets the timer of an observation to when it wants its next sample.
     pub(crate) fn arm(&mut self, id: ObservationId) {
-        let Some(observation) = self.observations.get(id) else {
-            return;
-        };
+        let Some(observation) = self.observations.get(id) else { return };
         let at = if observation.sampling || !self.can_be_told(observation.observer) {
             None
         } else {
@@ -144,9 +136,7 @@ impl Engine {
         }
         let mut groups: BTreeMap<Path, Vec<ObservationId>> = BTreeMap::new();
         for id in std::mem::take(&mut self.wanted_samples) {
-            let Some(observation) = self.observations.get(id) else {
-                continue;
-            };
+            let Some(observation) = self.observations.get(id) else { continue };
             groups.entry(observation.path.truncated(INSTANCE_DEPTH)).or_default().push(id);
         }
         for (instance, observations) in groups {
@@ -190,9 +180,7 @@ impl Engine {
             Err(error) => Err(error),
         };
         for id in observations {
-            let Some(observation) = self.observations.get_mut(*id) else {
-                continue;
-            };
+            let Some(observation) = self.observations.get_mut(*id) else { continue };
             observation.sampling = false;
             match &result {
                 Ok(entries) if observation.path == *path => self.judge(*id, entries),
@@ -213,9 +201,7 @@ impl Engine {
 
     fn sample_failed(&mut self, id: ObservationId) {
         let now = self.now.boot;
-        let Some(observation) = self.observations.get_mut(id) else {
-            return;
-        };
+        let Some(observation) = self.observations.get_mut(id) else { return };
         for path in std::mem::take(&mut observation.sample_of) {
             observation.mark(&path);
         }
@@ -231,9 +217,7 @@ impl Engine {
         else {
             return;
         };
-        let Some(observation) = self.observations.get_mut(id) else {
-            return;
-        };
+        let Some(observation) = self.observations.get_mut(id) else { return };
         observation.failures = 0;
         observation.retry_at = None;
         let sampled = std::mem::take(&mut observation.sample_of);
@@ -250,7 +234,8 @@ impl Engine {
             }
         }
         let due = Due::of(observation, &attributes);
-        if due.sending.is_some_and(|at| at <= now) {
+        let observer = observation.observer;
+        if due.sending.is_some_and(|at| at <= now) && self.reaches(observer) {
             self.send_notification(id, &attributes, entries);
         }
         self.arm(id);
@@ -258,9 +243,7 @@ impl Engine {
 
     fn send_notification(&mut self, id: ObservationId, attributes: &Attributes, entries: &[Entry]) {
         let now = self.now.boot;
-        let Some(observation) = self.observations.get_mut(id) else {
-            return;
-        };
+        let Some(observation) = self.observations.get_mut(id) else { return };
         let confirmable = attributes.con == Some(true)
             || now - observation.last_confirmable >= CONFIRMABLE_AT_LEAST;
         observation.latched = false;
@@ -276,10 +259,14 @@ impl Engine {
             }
             Observer::Server { .. } => {
                 let path = observation.path.clone();
-                match reply::encode(observation.format, &path, entries) {
+                let (format, number) = (observation.format, observation.sequence);
+                let observer = observation.observer;
+                match reply::encode(format, &path, entries) {
                     Ok(payload) => {
-                        let reply = Reply::content(observation.format, payload);
-                        self.transmit_notification(id, reply, confirmable);
+                        let reply = Reply::content(format, payload);
+                        let kind =
+                            if confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
+                        self.transmit_notification(observer, &path, reply, Some(number), kind);
                     }
                     // The values no longer fit the format that was agreed on.
                     Err(error) => self.end_with(id, error.code, error.reason.into_owned()),
@@ -288,35 +275,44 @@ impl Engine {
         }
     }
 
-    /// The target of an observation is gone: 4.04 ends it (Core 8.2).
+    /// The target of an observation is gone: 4.04 ends it (Core 8.2), as soon as the
+    /// server can be told.
     fn target_gone(&mut self, id: ObservationId) {
-        self.end_with(id, Code::NOT_FOUND, "its target is gone".into());
+        let Some(observer) = self.observations.get(id).map(|held| held.observer) else { return };
+        if self.reaches(observer) {
+            self.end_with(id, Code::NOT_FOUND, "its target is gone".into());
+        } else if let Some(observation) = self.observations.get_mut(id) {
+            observation.latched = true;
+        }
     }
 
+    /// Ends an observation with an error notification, which is repeated until it
+    /// is acknowledged: so what waits is dropped before, not after it.
     fn end_with(&mut self, id: ObservationId, code: Code, reason: String) {
-        self.transmit_notification(id, Reply::new(code), true);
+        let Some(observation) = self.observations.get(id) else { return };
+        let (observer, path) = (observation.observer, observation.path.clone());
         self.end_observation(id, reason);
+        // An error notification has no Observe option (RFC 7641 3.2).
+        self.transmit_notification(observer, &path, Reply::new(code), None, Kind::Confirmable);
     }
 
-    fn transmit_notification(&mut self, id: ObservationId, reply: Reply, confirmable: bool) {
+    fn transmit_notification(
+        &mut self,
+        observer: Observer,
+        path: &Path,
+        reply: Reply,
+        number: Option<u32>,
+        kind: Kind,
+    ) {
         let now = self.now.boot;
-        let Some(observation) = self.observations.get(id) else {
-            return;
-        };
-        let Observer::Server { id: server, token, key } = observation.observer else {
-            return;
-        };
-        let path = observation.path.clone();
-        // An error notification has no Observe option (RFC 7641 3.2).
-        let number = reply.code.is_success().then_some(observation.sequence);
+        let Observer::Server { id: server, token, key } = observer else { return };
         self.wake(server);
-        let kind = if confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
         self.record(|| MessageRecord {
             server,
             direction: Direction::Sent,
             operation: "Notify",
-            path: Some(path),
-            detail: if confirmable { "confirmable".into() } else { String::new() },
+            path: Some(path.clone()),
+            detail: if kind == Kind::Confirmable { "confirmable".into() } else { String::new() },
             code: Some(reply.code),
             format: reply.content.as_ref().and_then(|content| content.format),
             payload: reply
@@ -333,13 +329,30 @@ impl Engine {
         }
     }
 
-    /// True if a notification would go out now; a server that is away is told later.
+    /// True if a notification can go out now. Asleep without a link, one is opened;
+    /// the notification follows the Update.
+    fn reaches(&mut self, observer: Observer) -> bool {
+        let Observer::Server { id, .. } = observer else {
+            return true;
+        };
+        let Some(server) = self.servers.get(&id) else {
+            return false;
+        };
+        if server.is_asleep() && server.endpoint.is_none() {
+            self.send_update(id);
+        }
+        self.servers.get(&id).is_some_and(crate::server::Server::is_registered)
+    }
+
+    /// True if a notification is worth a sample now; a server that is away is told
+    /// later.
     fn can_be_told(&self, observer: Observer) -> bool {
         match observer {
             Observer::Local { .. } => true,
-            Observer::Server { id, .. } => {
-                self.servers.get(&id).is_some_and(crate::server::Server::is_registered)
-            }
+            Observer::Server { id, .. } => self
+                .servers
+                .get(&id)
+                .is_some_and(|server| server.is_registered() || server.is_asleep()),
         }
     }
 }

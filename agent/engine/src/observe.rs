@@ -218,9 +218,7 @@ impl Engine {
     /// Observe = 1: the observation of this path and token ends; if a server has
     /// forgotten the token, all it has on the path.
     pub(crate) fn cancel_observation(&mut self, job: &Job) {
-        let Origin::Server { id: server, token, .. } = job.origin else {
-            return;
-        };
+        let Origin::Server { id: server, token, .. } = job.origin else { return };
         let of_server: Vec<(ObservationId, bool)> = self
             .observations
             .at(&job.path)
@@ -273,9 +271,7 @@ impl Engine {
 
     /// Ends one observation; the server is told elsewhere, if at all.
     pub(crate) fn end_observation(&mut self, id: ObservationId, reason: impl Into<Reason>) {
-        let Some(observation) = self.observations.remove(id) else {
-            return;
-        };
+        let Some(observation) = self.observations.remove(id) else { return };
         if let Observer::Server { id: server, token, .. } = observation.observer {
             if let Some(endpoint) =
                 self.servers.get_mut(&server).and_then(|server| server.endpoint.as_mut())

@@ -36,15 +36,20 @@ impl Engine {
             && matches!(server.phase, Phase::Registered { update: None, asleep: false })
             && endpoint.is_idle()
             && !self.has_calls_of(server.account.short_server_id);
-        may_sleep.then(|| endpoint.last_activity().map(|at| at + awake_time(server, endpoint)))?
+        let awake = if server.sleepy { Duration::ZERO } else { awake_time(server, endpoint) };
+        may_sleep.then(|| endpoint.last_activity().map(|at| at + awake))?
     }
 
-    /// Sleeps now, if queue mode allows it and nothing is under way.
-    pub(crate) fn sleep(&mut self, id: u16) {
-        let may = self.servers.get(&id).is_some_and(|server| self.sleep_deadline(server).is_some());
-        let Some(server) = self.servers.get_mut(&id).filter(|_| may) else {
-            return;
-        };
+    /// The operator wants it to sleep: as soon as nothing is under way.
+    pub(crate) fn sleep_soon(&mut self, id: u16) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.sleepy = true;
+        }
+    }
+
+    fn sleep(&mut self, id: u16) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        server.sleepy = false;
         server.phase = Phase::Registered { update: None, asleep: true };
         let until = server.next_update();
         self.outputs.push_back(Output::Event(Event::Asleep { server: id, until }));
@@ -52,9 +57,8 @@ impl Engine {
 
     /// Wakes, saying nothing to the server.
     pub(crate) fn wake(&mut self, id: u16) {
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        server.sleepy = false;
         if let Phase::Registered { asleep: asleep @ true, .. } = &mut server.phase {
             *asleep = false;
             self.outputs.push_back(Output::Event(Event::Awake { server: id }));

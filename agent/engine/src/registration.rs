@@ -26,9 +26,7 @@ impl Engine {
     /// What time has brought for one server.
     pub(crate) fn server_time(&mut self, id: u16) {
         let now = self.now.boot;
-        let Some(server) = self.servers.get(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get(&id) else { return };
         match server.phase {
             Phase::Waiting { until } if until <= now => self.open_link(id),
             Phase::Registered { update: None, .. }
@@ -62,9 +60,7 @@ impl Engine {
         self.close_link(id);
         let link = LinkId(self.next_link);
         self.next_link = self.next_link.wrapping_add(1);
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         server.link = Some(link);
         server.phase = Phase::Connecting;
         self.outputs.push_back(Output::OpenLink {
@@ -77,9 +73,7 @@ impl Engine {
     /// Closes the link of a server, if there is one.
     pub(crate) fn close_link(&mut self, id: u16) {
         self.drain_endpoint(id);
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         server.drop_endpoint();
         if let Some(link) = server.link.take() {
             self.outputs.push_back(Output::CloseLink { link });
@@ -88,14 +82,10 @@ impl Engine {
 
     /// A link is open: register, or tell the server that we are back.
     pub(crate) fn link_up(&mut self, link: LinkId, continuity: Continuity, max_datagram: usize) {
-        let Some(id) = self.server_of(link) else {
-            return;
-        };
+        let Some(id) = self.server_of(link) else { return };
         let random = lwm2m_coap::Random::from_seed(self.random.seed());
         let config = lwm2m_coap::Config { max_datagram, ..self.config.coap.clone() };
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         server.endpoint = Some(Endpoint::new(config, random));
         let known = server.registration.is_some()
             && match continuity {
@@ -114,12 +104,8 @@ impl Engine {
 
     /// A link has not come up, or has ended.
     pub(crate) fn link_down(&mut self, link: LinkId, reason: String) {
-        let Some(id) = self.server_of(link) else {
-            return;
-        };
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(id) = self.server_of(link) else { return };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         server.link = None;
         server.drop_endpoint();
         match server.phase {
@@ -151,14 +137,10 @@ impl Engine {
 
     fn send_register(&mut self, id: u16) {
         let now = self.now.boot;
-        let Some(told) = self.announced(id) else {
-            return;
-        };
+        let Some(told) = self.announced(id) else { return };
         let endpoint_name = self.config.endpoint.clone();
         let bindings = self.config.bindings.clone();
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         let mut query = vec![
             format!("ep={endpoint_name}"),
             format!("lt={}", told.lifetime),
@@ -177,9 +159,7 @@ impl Engine {
             .iter()
             .fold(draft, |draft, parameter| draft.option(option::URI_QUERY, parameter.as_bytes()))
             .content(ContentFormat::LINK, told.objects.clone().into_bytes());
-        let Some(endpoint) = &mut server.endpoint else {
-            return;
-        };
+        let Some(endpoint) = &mut server.endpoint else { return };
         let request = endpoint.request(now, draft);
         server.phase = Phase::Registering { request };
         server.update_at = None;
@@ -204,9 +184,7 @@ impl Engine {
                     return self.attempt_failed(id, reason.into(), Pause::BackOff);
                 }
                 self.end_observations_of(id, "the server observes anew after a Register");
-                let Some(server) = self.servers.get_mut(&id) else {
-                    return;
-                };
+                let Some(server) = self.servers.get_mut(&id) else { return };
                 let event = Event::Registered {
                     server: id,
                     version: server.version,
@@ -284,12 +262,8 @@ impl Engine {
     pub(crate) fn send_update(&mut self, id: u16) {
         let now = self.now.boot;
         self.wake(id);
-        let Some(told) = self.announced(id) else {
-            return;
-        };
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(told) = self.announced(id) else { return };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         if server.endpoint.is_none() {
             return self.open_link(id); // lost during sleep; the Update follows
         }
@@ -322,9 +296,7 @@ impl Engine {
         let now = self.now.boot;
         if message.code == Code::CHANGED {
             let current = self.announced(id);
-            let Some(server) = self.servers.get_mut(&id) else {
-                return;
-            };
+            let Some(server) = self.servers.get_mut(&id) else { return };
             server.phase = Phase::Registered { update: None, asleep: false };
             if let Some(registration) = &mut server.registration {
                 registration.confirmed = now;
@@ -377,9 +349,7 @@ impl Engine {
     /// A response to Register, Update or De-register.
     pub(crate) fn response(&mut self, id: u16, request: RequestId, message: &Message<'_>) {
         self.record_response(id, message);
-        let Some(server) = self.servers.get(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get(&id) else { return };
         match server.phase {
             Phase::Registering { request: ours } if ours == request => {
                 self.register_answered(id, message);
@@ -396,9 +366,7 @@ impl Engine {
 
     /// A request of ours has had no answer, or a Reset.
     pub(crate) fn request_failed(&mut self, id: u16, request: RequestId, reason: &'static str) {
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         match server.phase {
             Phase::Registering { request: ours } if ours == request => {
                 self.attempt_failed(id, format!("Register: {reason}").into(), Pause::BackOff);
@@ -424,9 +392,7 @@ impl Engine {
             Pause::BackOff => self.back_off(id),
         };
         let until = self.now.boot + delay;
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         server.failures = server.failures.saturating_add(1);
         server.last_error = Some(reason.to_string());
         server.phase = Phase::Waiting { until };
@@ -457,9 +423,7 @@ impl Engine {
 
     /// Register or Update was accepted: the next failure starts from nothing.
     fn succeeded(&mut self, id: u16) {
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         server.attempts = 0;
         server.sequences = 0;
         server.failures = 0;
@@ -472,9 +436,7 @@ impl Engine {
     /// De-registers and then keeps silent, or stops.
     pub(crate) fn send_deregister(&mut self, id: u16, then: Then) {
         let now = self.now.boot;
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         let (Some(registration), Some(endpoint)) = (&server.registration, &mut server.endpoint)
         else {
             return self.farewell_over(id, then);
@@ -491,9 +453,7 @@ impl Engine {
     fn farewell_over(&mut self, id: u16, then: Then) {
         self.end_observations_of(id, "the registration is over");
         self.close_link(id);
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
+        let Some(server) = self.servers.get_mut(&id) else { return };
         let had_registration = server.registration.take().is_some();
         let reason = match then {
             Then::Stop => {

@@ -94,14 +94,16 @@ impl Engine {
             Ok(_) if job.operation == Operation::Delete => Ok(Answer::Code(Code::DELETED)),
             Ok(_) => Ok(Answer::Code(Code::CHANGED)),
         };
-        if outcome.is_ok()
-            && let Some(server) = job.origin.server()
-        {
+        let is_done = outcome.is_ok();
+        if is_done && let Some(server) = job.origin.server() {
             let operation = job.operation.name();
             let path = job.path.clone();
             self.outputs.push_back(Output::Event(Event::Done { server, operation, path }));
         }
         self.answer(job, outcome);
+        if !is_done {
+            return;
+        }
         match job.path.object_id() {
             Some(1) => self.server_object_done(job),
             // Objects say what has changed; what a server wrote it wrote for sure.
@@ -143,15 +145,11 @@ impl Engine {
             Origin::Server { id, link, exchange, .. } => {
                 let (reply, observe) = self.reply_of(job, id, outcome);
                 let now = self.now.boot;
-                let Some(server) = self.servers.get_mut(&id) else {
-                    return;
-                };
+                let Some(server) = self.servers.get_mut(&id) else { return };
                 if server.link != Some(link) {
                     return; // the link that asked is gone, and with it the exchange
                 }
-                let Some(endpoint) = &mut server.endpoint else {
-                    return;
-                };
+                let Some(endpoint) = &mut server.endpoint else { return };
                 let record = MessageRecord::of_reply(id, job, &reply);
                 endpoint.respond(now, exchange, binding::coap::to_draft(reply, observe));
                 self.record(|| record);

@@ -39,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) last_error: Option<String>,
     /// When an Update is due because something has changed.
     pub(crate) update_at: Option<Instant>,
+    /// Sleep as soon as nothing is under way, without the awake time.
+    pub(crate) sleepy: bool,
     /// Counters of links that are gone.
     pub(crate) past_counters: Counters,
 }
@@ -110,6 +112,7 @@ impl Server {
             failures: 0,
             last_error: None,
             update_at: None,
+            sleepy: false,
             past_counters: Counters::default(),
         }
     }
