@@ -1,0 +1,36 @@
+//! Keys and secured datagram links of an LwM2M client (Transport 12).
+//!
+//! A link is a [`SecureLink`]: datagrams in, datagrams out, no socket and no
+//! thread. A [`Backend`] makes links; [`OpenSsl`] is the one there is, for
+//! pre-shared keys over DTLS 1.2. NoSec needs no link object.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod alert;
+mod dtls;
+mod error;
+mod key_source;
+mod link;
+mod openssl_backend;
+mod psk;
+mod queue;
+mod secret;
+#[cfg(feature = "server")]
+mod server;
+mod session;
+mod sieve;
+mod suite;
+
+pub use alert::{Alert, Treatment};
+pub use error::{LinkError, Silence};
+pub use key_source::{KeyError, KeySource};
+pub use link::{
+    Backend, Caps, Credentials, DEFAULT_MAX_DATAGRAM, HANDSHAKE_LIMIT, Import, LinkConfig,
+    LinkInfo, MAX_UNREAD, MIN_MAX_DATAGRAM, SecureLink, State, Version,
+};
+pub use openssl_backend::OpenSsl;
+pub use psk::{MAX_IDENTITY, MAX_PSK, Psk, PskError};
+pub use secret::{Secret, SecretError};
+#[cfg(feature = "server")]
+pub use server::{DtlsServerContext, DtlsServerLink, PskLookup, ServerConfig};
+pub use suite::Suite;
