@@ -1,0 +1,90 @@
+//! From host names to addresses.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+/// The addresses of `host`, at most [`MAX_ADDRESSES`]: `preferred` first if it is
+/// among them, the others as the system's resolver sorts them (RFC 6724). An
+/// address as text, without brackets, is taken as it is.
+///
+/// A name is looked up by getaddrinfo in a thread of tokio's blocking pool, so
+/// the caller's thread goes on. The thread ends by itself when it has had nothing
+/// to do for the `thread_keep_alive` of the runtime, 10 s unless set; its stack
+/// goes with it. Safe to cancel, but a lookup that was begun runs to its end: a
+/// runtime that is dropped waits for it unless told otherwise
+/// (`Runtime::shutdown_background`).
+///
+/// # Errors
+///
+/// What the resolver says; [`io::ErrorKind::NotFound`] if it knows the name and
+/// no address.
+pub async fn resolve(
+    host: &str,
+    port: u16,
+    preferred: Option<SocketAddr>,
+) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let addresses = sorted(tokio::net::lookup_host((host, port)).await?, preferred);
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses)
+}
+
+/// Each address once, `preferred` first.
+fn sorted(
+    addresses: impl Iterator<Item = SocketAddr>,
+    preferred: Option<SocketAddr>,
+) -> Vec<SocketAddr> {
+    let mut sorted = Vec::new();
+    for address in addresses.take(MAX_LOOKED_AT) {
+        if !sorted.contains(&address) {
+            sorted.push(address);
+        }
+    }
+    sorted.sort_by_key(|address| Some(*address) != preferred);
+    sorted.truncate(MAX_ADDRESSES);
+    sorted
+}
+
+/// Addresses of one name that are tried: the time for a handshake is shared
+/// among them.
+pub const MAX_ADDRESSES: usize = 4;
+
+/// Addresses among which the preferred one is looked for.
+const MAX_LOOKED_AT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 5684))
+    }
+
+    #[test]
+    fn the_preferred_address_comes_first_and_each_once() {
+        for (found, preferred, expected) in [
+            (vec![1, 2, 3], None, vec![1, 2, 3]),
+            (vec![1, 2, 3], Some(3), vec![3, 1, 2]),
+            (vec![1, 2], Some(9), vec![1, 2]),
+            (vec![1, 1, 2, 1], None, vec![1, 2]),
+            (vec![1, 2, 3, 4, 5, 6], Some(6), vec![6, 1, 2, 3]),
+            (vec![], Some(1), vec![]),
+        ] {
+            let addresses = sorted(found.iter().copied().map(address), preferred.map(address));
+            let expected: Vec<_> = expected.into_iter().map(address).collect();
+            assert_eq!(addresses, expected, "{found:?} {preferred:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_needs_no_resolver() {
+        for (host, shown) in [("192.0.2.1", "192.0.2.1:7"), ("::1", "[::1]:7")] {
+            let addresses = resolve(host, 7, Some(address(9))).await.unwrap();
+            assert_eq!(addresses, [shown.parse().unwrap()]);
+        }
+    }
+}
