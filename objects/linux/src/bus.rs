@@ -1,0 +1,122 @@
+//! The D-Bus connection as the objects see it: there, gone, there again.
+//!
+//! The daemon connects and reconnects; losing the bus or a service on it is
+//! normal. An error of a service becomes the refusal that a server is told.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_core::Stream;
+use lwm2m_model::{Code, RequestError};
+use tokio::sync::watch;
+use zbus::{Connection, DBusError, Message, MessageStream};
+
+/// The connection of the moment, if there is one.
+#[derive(Debug, Clone)]
+pub struct BusHandle(watch::Receiver<Option<Connection>>);
+
+impl BusHandle {
+    /// A handle and the end through which the daemon supplies the connection:
+    /// `Some` when it is there, `None` when it is lost.
+    pub fn channel() -> (watch::Sender<Option<Connection>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// A handle that never has a connection.
+    pub fn absent() -> Self {
+        Self::channel().1
+    }
+
+    /// The connection, if it is there and not closed.
+    pub fn connection(&self) -> Option<Connection> {
+        self.0.borrow().as_ref().filter(|connection| !connection.is_closed()).cloned()
+    }
+
+    /// Waits for another connection than before, or none. Without a daemon that
+    /// could supply one it waits for ever. Cancel safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// The connection, and what was there before counts as seen.
+    pub(crate) fn take_notice(&mut self) -> Option<Connection> {
+        self.0.borrow_and_update().as_ref().filter(|connection| !connection.is_closed()).cloned()
+    }
+}
+
+/// The next message of a stream; `None` when the connection is gone. Cancel safe.
+pub(crate) async fn next_message(stream: &mut MessageStream) -> Option<zbus::Result<Message>> {
+    poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+}
+
+/// The D-Bus name of the error that a service answered.
+pub(crate) fn error_name(error: &zbus::Error) -> Option<String> {
+    match error {
+        zbus::Error::MethodError(name, ..) => Some(name.to_string()),
+        zbus::Error::FDO(error) => Some(error.name().to_string()),
+        _ => None,
+    }
+}
+
+/// True if the service is not there and cannot be started.
+pub(crate) fn is_service_missing(error: &zbus::Error) -> bool {
+    error_name(error).is_some_and(|name| {
+        name.ends_with(".ServiceUnknown")
+            || name.ends_with(".NameHasNoOwner")
+            || name.contains(".DBus.Error.Spawn.")
+    })
+}
+
+/// What a server is told when `service` answers with an error; `action` is the
+/// polkit action that the call needs.
+pub(crate) fn refusal(error: &zbus::Error, service: &str, action: &str) -> RequestError {
+    if is_service_missing(error) {
+        return RequestError::new(Code::METHOD_NOT_ALLOWED, format!("{service} is not on the bus"));
+    }
+    let Some(name) = error_name(error) else {
+        return RequestError::new(Code::SERVICE_UNAVAILABLE, format!("call {service}: {error}"));
+    };
+    match name.rsplit('.').next().unwrap_or_default() {
+        "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" | "NotAuthorized" => {
+            not_granted(service, action)
+        }
+        "InvalidArgs" => {
+            RequestError::new(Code::BAD_REQUEST, format!("{service} refuses the value"))
+        }
+        "AutomaticTimeSyncEnabled" => {
+            RequestError::new(Code::METHOD_NOT_ALLOWED, "time synchronisation is on")
+        }
+        "NotSupported" => {
+            RequestError::new(Code::METHOD_NOT_ALLOWED, format!("{service} cannot do it here"))
+        }
+        "NoReply" | "Timeout" | "TimedOut" | "Disconnected" | "LimitsExceeded" => {
+            RequestError::new(Code::SERVICE_UNAVAILABLE, format!("{service} does not answer"))
+        }
+        _ => RequestError::new(Code::INTERNAL_SERVER_ERROR, format!("{service} fails: {name}")),
+    }
+}
+
+/// The refusal for want of a polkit action.
+pub(crate) fn not_granted(service: &str, action: &str) -> RequestError {
+    RequestError::new(
+        Code::METHOD_NOT_ALLOWED,
+        format!("{service} denies access: the polkit action {action} is needed"),
+    )
+}
+
+/// The refusal for want of the bus.
+pub(crate) fn no_bus(service: &str) -> RequestError {
+    RequestError::new(
+        Code::METHOD_NOT_ALLOWED,
+        format!("no D-Bus connection, which {service} needs"),
+    )
+}
+
+/// Gives up on a service that does not answer a question asked in passing.
+pub(crate) const ASK_TIME_LIMIT: Duration = Duration::from_secs(3);
+/// Gives up on all the calls that one request leads to, before the host does.
+pub(crate) const WORK_TIME_LIMIT: Duration = Duration::from_secs(8);

@@ -1,0 +1,164 @@
+//! What services on the bus say without being asked each time: the time zone
+//! (timedated) and the number of failed units (systemd).
+//!
+//! 1. When the bus is there, listen to the owners and the properties of both.
+//! 2. Ask those that run; a service is never started for a Read.
+//! 3. On a signal ask again, and say `Changed` if the answer differs.
+//! 4. What a service said is forgotten when it goes, everything with the bus.
+
+use lwm2m_model::Path;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use zbus::Connection;
+
+use crate::ObjectMessage;
+use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
+use crate::sources::{properties, systemd1, timedate1, timezone};
+
+/// The answers of the moment; `None` if nobody is there to ask.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Facts {
+    /// The zone in force, as timedated says.
+    pub(super) time_zone: Option<String>,
+    /// Units that have failed, as systemd says.
+    pub(super) failed_units: Option<u32>,
+}
+
+/// Keeps the facts until the object is gone. Ends when nobody listens any more.
+pub(super) async fn keep(
+    mut bus: BusHandle,
+    facts: watch::Sender<Facts>,
+    out: mpsc::Sender<ObjectMessage>,
+) {
+    loop {
+        let Some(connection) = bus.take_notice() else {
+            bus.changed().await;
+            continue;
+        };
+        let ended = tokio::select! {
+            result = listen(&connection, &facts, &out) => result,
+            () = connection.closed() => Ok(()),
+            () = bus.changed() => Ok(()),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "cannot listen to services on the bus");
+        }
+        for forgotten in [Fact::TimeZone(None), Fact::FailedUnits(None)] {
+            if publish(&facts, &out, forgotten).await.is_err() {
+                return;
+            }
+        }
+        // A connection that failed is not tried again: the daemon brings another.
+        while bus.connection().is_some_and(|now| is_same(&now, &connection)) {
+            bus.changed().await;
+        }
+    }
+}
+
+/// Listens as long as the connection lives.
+async fn listen(
+    bus: &Connection,
+    facts: &watch::Sender<Facts>,
+    out: &mpsc::Sender<ObjectMessage>,
+) -> zbus::Result<()> {
+    let mut zone_owner = properties::owner_changes(bus, timedate1::NAME).await?;
+    let mut zone = properties::changes(bus, timedate1::NAME, timedate1::PATH).await?;
+    let mut units_owner = properties::owner_changes(bus, systemd1::NAME).await?;
+    let mut units = properties::changes(bus, systemd1::NAME, systemd1::PATH).await?;
+    subscribe(bus).await;
+    let mut news = vec![ask_zone(bus).await, ask_units(bus).await];
+    loop {
+        for fact in news.drain(..) {
+            if publish(facts, out, fact).await.is_err() {
+                return Ok(());
+            }
+        }
+        // A malformed signal counts too: what follows is a question.
+        let fact = tokio::select! {
+            Some(_) = next_message(&mut zone_owner) => ask_zone(bus).await,
+            Some(_) = next_message(&mut zone) => ask_zone(bus).await,
+            Some(_) = next_message(&mut units_owner) => {
+                // Another systemd than before knows of no subscription.
+                subscribe(bus).await;
+                ask_units(bus).await
+            }
+            Some(_) = next_message(&mut units) => ask_units(bus).await,
+            else => return Ok(()),
+        };
+        news.push(fact);
+    }
+}
+
+/// One of the facts, new.
+enum Fact {
+    TimeZone(Option<String>),
+    FailedUnits(Option<u32>),
+}
+
+/// Stores a fact and tells if it differs. Fails when nobody listens any more.
+async fn publish(
+    facts: &watch::Sender<Facts>,
+    out: &mpsc::Sender<ObjectMessage>,
+    fact: Fact,
+) -> Result<(), mpsc::error::SendError<ObjectMessage>> {
+    let mut changed: &[u16] = &[];
+    facts.send_modify(|known| match fact {
+        Fact::TimeZone(zone) if known.time_zone != zone => {
+            known.time_zone = zone;
+            changed = &[UTC_OFFSET, TIMEZONE];
+        }
+        Fact::FailedUnits(units) if known.failed_units != units => {
+            known.failed_units = units;
+            changed = &[ERROR_CODE];
+        }
+        Fact::TimeZone(_) | Fact::FailedUnits(_) => {}
+    });
+    for resource in changed {
+        out.send(ObjectMessage::Changed(Path::resource(DEVICE, 0, *resource))).await?;
+    }
+    Ok(())
+}
+
+fn is_same(one: &Connection, other: &Connection) -> bool {
+    one.unique_name() == other.unique_name() && one.server_guid() == other.server_guid()
+}
+
+async fn ask_zone(bus: &Connection) -> Fact {
+    let ask = async {
+        match properties::has_owner(bus, timedate1::NAME).await {
+            Ok(true) => timedate1::time_zone(bus).await.ok(),
+            Ok(false) | Err(_) => None,
+        }
+    };
+    // An empty text is timedated's way of saying that it does not know.
+    let zone = timeout(ASK_TIME_LIMIT, ask).await.ok().flatten();
+    Fact::TimeZone(zone.filter(|zone| timezone::is_name(zone)))
+}
+
+async fn ask_units(bus: &Connection) -> Fact {
+    let ask = async {
+        match properties::has_owner(bus, systemd1::NAME).await {
+            Ok(true) => systemd1::failed_units(bus).await.ok(),
+            Ok(false) | Err(_) => None,
+        }
+    };
+    Fact::FailedUnits(timeout(ASK_TIME_LIMIT, ask).await.ok().flatten())
+}
+
+/// systemd sends signals only if somebody has subscribed; logind has, where there
+/// is one, so this costs nothing more.
+async fn subscribe(bus: &Connection) {
+    let ask = async {
+        if let Ok(true) = properties::has_owner(bus, systemd1::NAME).await
+            && let Err(error) = systemd1::subscribe(bus).await
+        {
+            tracing::debug!(%error, "systemd sends no news of failed units");
+        }
+    };
+    let _ = timeout(ASK_TIME_LIMIT, ask).await;
+}
+
+const DEVICE: u16 = 3;
+const ERROR_CODE: u16 = 11;
+const UTC_OFFSET: u16 = 14;
+const TIMEZONE: u16 = 15;

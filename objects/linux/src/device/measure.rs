@@ -1,0 +1,128 @@
+//! The values that change: one look at the sources, for a Read or for a sample.
+//!
+//! Each source is asked at most once per look, and only if a resource needs it.
+
+use std::cell::OnceCell;
+
+use lwm2m_model::Value;
+
+use super::error_codes::Condition;
+use super::facts::Facts;
+use super::power::{self, Slots};
+use crate::Roots;
+use crate::sources::meminfo::{self, Memory};
+use crate::sources::power_supply::{self, Supply};
+use crate::sources::timezone;
+
+/// What stands in a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    /// One value.
+    Single(Value),
+    /// Resource instances, ascending; there may be none.
+    Multiple(Vec<(u16, Value)>),
+    /// Nothing that could be read: an executable resource.
+    Executable,
+}
+
+/// One look at the machine.
+pub(super) struct Measure<'a> {
+    roots: &'a Roots,
+    facts: &'a Facts,
+    slots: &'a mut Slots,
+    /// Unix time in milliseconds, if the clock is set.
+    wall: Option<i64>,
+    supplies: OnceCell<Vec<Supply>>,
+    memory: OnceCell<Option<Memory>>,
+}
+
+impl<'a> Measure<'a> {
+    /// Begins a look; nothing is read yet.
+    pub(super) fn new(
+        roots: &'a Roots,
+        facts: &'a Facts,
+        slots: &'a mut Slots,
+        wall: Option<i64>,
+    ) -> Self {
+        let (supplies, memory) = (OnceCell::new(), OnceCell::new());
+        Self { roots, facts, slots, wall, supplies, memory }
+    }
+
+    /// What stands in one of the changing resources other than Error Code (11).
+    pub(super) fn content(&mut self, resource: u16) -> Option<Content> {
+        let single = |value| Some(Content::Single(value));
+        let unix = self.wall.map(|milliseconds| milliseconds.div_euclid(1000));
+        match resource {
+            6 => self.per_supply(|supply| Some(power::source(supply))),
+            7 => self.per_supply(|supply| supply.voltage.map(|microvolt| microvolt / 1000)),
+            8 => self.per_supply(|supply| supply.current.map(|microampere| microampere / 1000)),
+            9 => single(Value::Integer(power::battery_level(self.supplies())?)),
+            10 => single(kilobytes(self.memory()?.available?)),
+            13 => single(Value::Time(unix?)),
+            14 => {
+                let offset = match &self.facts.time_zone {
+                    Some(zone) => timezone::offset_of(self.roots, zone, unix?),
+                    None => None,
+                };
+                let offset = offset.or_else(|| timezone::local_offset(self.roots, unix?))?;
+                single(Value::String(offset.to_string()))
+            }
+            15 => single(Value::String(current_zone(self.facts, self.roots)?)),
+            20 => single(Value::Integer(power::battery_status(self.supplies())?)),
+            21 => single(kilobytes(self.memory()?.total?)),
+            _ => None,
+        }
+    }
+
+    /// What is wrong, for Error Code (11); each condition once.
+    pub(super) fn conditions(&self) -> Vec<Condition> {
+        let mut conditions: Vec<Condition> = power::conditions(self.supplies()).collect();
+        if self.memory().is_some_and(is_out_of_memory) {
+            conditions.push(Condition::OutOfMemory);
+        }
+        if self.facts.failed_units.is_some_and(|failed| failed > 0) {
+            conditions.push(Condition::PeripheralMalfunction);
+        }
+        conditions
+    }
+
+    fn supplies(&self) -> &[Supply] {
+        self.supplies.get_or_init(|| power_supply::list(&self.roots.sys))
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        *self.memory.get_or_init(|| meminfo::read(&self.roots.proc))
+    }
+
+    /// One instance for each supply that can be drawn on and has the value. The
+    /// resource is absent if no supply of this machine has it.
+    fn per_supply(&mut self, value: impl Fn(&Supply) -> Option<i64>) -> Option<Content> {
+        let supplies = self.supplies.get_or_init(|| power_supply::list(&self.roots.sys));
+        if !supplies.iter().any(|supply| value(supply).is_some()) {
+            return None;
+        }
+        let instances = self.slots.assign(supplies).into_iter();
+        let available = instances.filter(|(_, supply)| supply.is_available());
+        let values =
+            available.filter_map(|(id, supply)| Some((id, Value::Integer(value(supply)?))));
+        Some(Content::Multiple(values.collect()))
+    }
+}
+
+/// The name of the zone in force: timedated's word, else the link.
+pub(super) fn current_zone(facts: &Facts, roots: &Roots) -> Option<String> {
+    facts.time_zone.clone().or_else(|| timezone::name(&roots.etc))
+}
+
+/// The unit of 10 and 21 is 1000 bytes, whatever the kernel's kB means.
+fn kilobytes(bytes: u64) -> Value {
+    Value::Integer(i64::try_from(bytes / 1000).unwrap_or(i64::MAX))
+}
+
+/// The kernel starts to kill at about this point: less than 2 % left.
+fn is_out_of_memory(memory: Memory) -> bool {
+    match (memory.available, memory.total) {
+        (Some(available), Some(total)) => available < total / 50,
+        _ => false,
+    }
+}

@@ -1,0 +1,54 @@
+//! Reboot (4): permission first, the answer next, the restart last (OBJ-64).
+//!
+//! 1. Execute: ask logind whether this user may; refuse with the reason if not.
+//! 2. The server gets its answer.
+//! 3. Proceed: reboot.
+
+use lwm2m_engine::{CallReply, CallResult};
+use lwm2m_model::{Code, RequestError};
+use zbus::Connection;
+
+use crate::bus::{self, is_service_missing};
+use crate::sources::login1::{self, CanReboot};
+use crate::sources::{properties, systemd1};
+
+/// Step 1.
+pub(super) async fn check(bus: Option<Connection>) -> CallResult {
+    let bus = bus.ok_or_else(|| bus::no_bus(login1::NAME))?;
+    match login1::can_reboot(&bus).await {
+        Ok(CanReboot::Yes) => Ok(CallReply::AfterAnswer),
+        Ok(CanReboot::Challenge | CanReboot::No) => {
+            Err(bus::not_granted(login1::NAME, login1::ACTIONS))
+        }
+        Ok(CanReboot::NotAvailable) => Err(RequestError::new(
+            Code::METHOD_NOT_ALLOWED,
+            format!("{} says that this machine cannot reboot", login1::NAME),
+        )),
+        Err(error) if is_service_missing(&error) && may_ask_systemd(&bus).await => {
+            Ok(CallReply::AfterAnswer)
+        }
+        Err(error) => Err(bus::refusal(&error, login1::NAME, login1::ACTIONS)),
+    }
+}
+
+/// Step 3. The server has its answer, so only the operator learns of a failure.
+pub(super) async fn perform(bus: Option<Connection>) {
+    let Some(bus) = bus else {
+        tracing::error!("cannot reboot: the D-Bus connection was lost");
+        return;
+    };
+    let result = match login1::reboot(&bus).await {
+        Err(error) if is_service_missing(&error) => systemd1::reboot(&bus).await,
+        result => result,
+    };
+    match result {
+        Ok(()) => tracing::info!("the system reboots on behalf of a server"),
+        Err(error) => tracing::error!(%error, "cannot reboot"),
+    }
+}
+
+/// Without logind only root may reboot, through systemd itself.
+async fn may_ask_systemd(bus: &Connection) -> bool {
+    nix::unistd::geteuid().is_root()
+        && properties::has_owner(bus, systemd1::NAME).await.is_ok_and(|runs| runs)
+}

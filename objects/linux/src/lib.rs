@@ -1,0 +1,19 @@
+//! The objects of a Linux device: what they hold, where its values come from,
+//! and the host that calls them.
+//!
+//! [`ObjectHost`] stands between engine and objects; [`Device`] is the Device
+//! object (3). Wire formats, attributes and access rights are the engine's.
+
+mod bus;
+mod device;
+mod host;
+pub mod machine_id;
+mod object;
+mod roots;
+pub mod sources;
+
+pub use bus::BusHandle;
+pub use device::{Device, DeviceConfig};
+pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
+pub use object::{Answer, Object, ObjectMessage};
+pub use roots::Roots;

@@ -1,0 +1,19 @@
+//! Where values come from: procfs, sysfs, files, netlink and D-Bus.
+//!
+//! Each source takes the directory it reads below, so that a test can give a
+//! made-up tree. What is missing or makes no sense is `None`, never an error.
+
+pub mod clock;
+pub mod device_tree;
+pub mod dmi;
+pub(crate) mod login1;
+pub mod meminfo;
+pub mod os_release;
+pub mod power_supply;
+pub(crate) mod properties;
+mod readable;
+pub(crate) mod systemd1;
+pub mod text;
+pub(crate) mod timedate1;
+pub mod timezone;
+pub mod uevent;

@@ -1,0 +1,62 @@
+//! Properties of services on D-Bus, read without starting the service.
+
+use zbus::match_rule::MatchRule;
+use zbus::message::Type;
+use zbus::{Connection, MessageStream, OwnedVariant};
+
+/// The value of a property now.
+pub(crate) async fn get<T>(
+    bus: &Connection,
+    name: &str,
+    path: &str,
+    interface: &str,
+    property: &str,
+) -> zbus::Result<T>
+where
+    T: TryFrom<OwnedVariant>,
+    T::Error: Into<zbus::Error>,
+{
+    let reply =
+        bus.call_method(Some(name), path, Some(PROPERTIES), "Get", &(interface, property)).await?;
+    let value: OwnedVariant = reply.body().deserialize()?;
+    T::try_from(value).map_err(Into::into)
+}
+
+/// The signals that say a property of the object has changed.
+pub(crate) async fn changes(
+    bus: &Connection,
+    name: &str,
+    path: &str,
+) -> zbus::Result<MessageStream> {
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(name)
+        .path(path)
+        .interface(PROPERTIES)
+        .member("PropertiesChanged")
+        .build()?;
+    MessageStream::for_match_rule(rule, bus, None).await
+}
+
+/// The signals that say the service has come or gone.
+pub(crate) async fn owner_changes(bus: &Connection, name: &str) -> zbus::Result<MessageStream> {
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(BUS)
+        .interface(BUS)
+        .member("NameOwnerChanged")
+        .arg(0, name)
+        .build()?;
+    MessageStream::for_match_rule(rule, bus, None).await
+}
+
+/// True if the service runs.
+pub(crate) async fn has_owner(bus: &Connection, name: &str) -> zbus::Result<bool> {
+    let reply = bus
+        .call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "NameHasOwner", &name)
+        .await?;
+    reply.body().deserialize()
+}
+
+const BUS: &str = "org.freedesktop.DBus";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
