@@ -1,0 +1,186 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use lwm2m_bus::BusAddress;
+use lwm2m_model::{Arguments, AttributeUpdate, Attributes, Path};
+
+/// Asks a running lwm2md what it does, and tells it what to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lwm2mctl",
+    version,
+    after_help = "Paths are LwM2M paths: / (everything), /3 (an object), /3/0 (an instance), \
+                  /3/0/9 (a resource), /3/0/7/1 (a resource instance).\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon is not reachable, \
+                  4 not found, 5 not allowed."
+)]
+pub(crate) struct Cli {
+    /// Bus of the daemon: system, session, or a D-Bus address such as unix:path=/run/bus
+    #[arg(long, global = true, value_name = "BUS", default_value = "system")]
+    pub(crate) bus: BusAddress,
+
+    /// Print JSON: one object or array, or one object a line where a command goes on
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the agent and each server: state, next event, last error
+    Status,
+
+    /// List the servers, one line each
+    Servers,
+
+    /// List the objects with their versions and instances
+    Objects,
+
+    /// Read values at and below paths
+    Read {
+        /// What to read, /3/0 or /3/0/9
+        #[arg(required = true, value_name = "PATH", value_parser = any_path)]
+        paths: Vec<Path>,
+    },
+
+    /// Write one resource
+    #[command(after_help = "The type comes from the definition of the resource: true or false, \
+                      numbers, text as it stands, bytes in hexadecimal, a time in seconds since \
+                      1970 (UTC), an object link as 66:0.\n\nExample: lwm2mctl write /3/0/15 \
+                      Europe/Berlin")]
+    Write {
+        /// The resource, /3/0/15
+        #[arg(value_parser = value_path)]
+        path: Path,
+        /// Its new value
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+
+    /// Execute a resource
+    #[command(after_help = "Arguments are a list of digits, each with or without a quoted \
+                      value.\n\nExample: lwm2mctl exec /3/0/12\nExample: lwm2mctl exec /5/0/2 \
+                      \"0='now',3\"")]
+    Exec {
+        /// The resource, /3/0/12
+        #[arg(value_parser = resource_path)]
+        path: Path,
+        /// Arguments, 0='U',3
+        #[arg(default_value = "", hide_default_value = true, value_parser = arguments)]
+        arguments: String,
+    },
+
+    /// List what exists at and below a path
+    Discover {
+        /// Where to look, /3
+        #[arg(value_parser = any_path)]
+        path: Path,
+    },
+
+    /// Show the values of a path each time they change, until Ctrl-C
+    #[command(after_help = "Attributes: pmin, pmax, gt, lt, st, epmin, epmax, edge, con, \
+                      hqmax.\n\nExample: lwm2mctl observe /3/0/10 pmin=1 pmax=10")]
+    Observe {
+        /// What to observe, /3/0/10
+        #[arg(value_parser = object_path)]
+        path: Path,
+        /// Conditions, pmin=1 pmax=10
+        #[arg(value_name = "ATTRIBUTE=VALUE")]
+        attributes: Vec<String>,
+        /// Stop after so many notifications
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+    },
+
+    /// Send an Update now, or register if there is no registration
+    Update {
+        /// Short Server ID; without one every server
+        #[arg(value_name = "SERVER", value_parser = clap::value_parser!(u16).range(1..=65534))]
+        server: Option<u16>,
+    },
+
+    /// Show the LwM2M conversation live, decoded, until Ctrl-C
+    Monitor {
+        /// Show the bytes of each payload too
+        #[arg(long)]
+        bytes: bool,
+        /// Stop after so many messages
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+    },
+}
+
+/// Checks the attributes of `observe` together, since they can contradict each other.
+pub(crate) fn attributes(parameters: &[String]) -> Result<Attributes, String> {
+    let update = AttributeUpdate::parse(parameters.iter().map(String::as_str))
+        .map_err(|error| error.to_string())?;
+    update.as_attributes().ok_or_else(|| {
+        let bare = parameters.iter().find(|text| !text.contains('=')).map_or("", String::as_str);
+        format!("{bare} needs a value: {bare}=...")
+    })
+}
+
+fn any_path(text: &str) -> Result<Path, String> {
+    text.parse().map_err(|error: lwm2m_model::PathError| error.to_string())
+}
+
+fn object_path(text: &str) -> Result<Path, String> {
+    let path = any_path(text)?;
+    if path.depth() == 0 {
+        return Err("expected an object or something below it, such as /3/0/9".into());
+    }
+    Ok(path)
+}
+
+fn value_path(text: &str) -> Result<Path, String> {
+    let path = any_path(text)?;
+    if path.depth() < 3 {
+        return Err("expected a resource such as /3/0/15".into());
+    }
+    Ok(path)
+}
+
+fn resource_path(text: &str) -> Result<Path, String> {
+    let path = any_path(text)?;
+    if path.depth() != 3 {
+        return Err("expected a resource such as /3/0/12".into());
+    }
+    Ok(path)
+}
+
+fn arguments(text: &str) -> Result<String, String> {
+    match Arguments::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn attributes_are_judged_together() {
+        let parse =
+            |text: &str| attributes(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(parse("pmin=1 pmax=10").unwrap().to_string(), "pmin=1&pmax=10");
+        assert_eq!(attributes(&[]).unwrap(), Attributes::default());
+        for (text, message) in [
+            ("pmin", "pmin needs a value: pmin=..."),
+            ("pmn=1", "\"pmn\" is no attribute that can be written"),
+            ("pmin=x", "bad value of pmin"),
+            ("lt=5 gt=5", "lt, gt and st contradict each other"),
+        ] {
+            assert_eq!(parse(text), Err(message.into()));
+        }
+    }
+}

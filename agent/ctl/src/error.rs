@@ -1,0 +1,84 @@
+//! Why a command fails, in one line, and the exit code that says so.
+
+use std::{fmt, io};
+
+use lwm2m_bus::{AgentError, BusAddress, Exit};
+
+#[derive(Debug)]
+pub(crate) enum CtlError {
+    /// No connection to the bus.
+    Bus { bus: BusAddress, source: zbus::Error },
+    /// The bus is there, the daemon is not.
+    NoDaemon { bus: BusAddress },
+    /// The daemon has left the bus while we were listening.
+    DaemonLeft,
+    /// The daemon has refused.
+    Agent(AgentError),
+    /// Wrong usage that the parser of the command line cannot see.
+    Usage(String),
+    /// Standard output cannot be written.
+    Output(io::Error),
+}
+
+impl CtlError {
+    /// What to make of an error of a call over `bus`.
+    pub(crate) fn from_call(error: AgentError, bus: &BusAddress) -> Self {
+        match &error {
+            AgentError::ZBus(zbus::Error::FDO(standard))
+                if matches!(
+                    standard.as_ref(),
+                    zbus::fdo::Error::ServiceUnknown(_)
+                        | zbus::fdo::Error::NameHasNoOwner(_)
+                        | zbus::fdo::Error::UnknownObject(_)
+                ) =>
+            {
+                Self::NoDaemon { bus: bus.clone() }
+            }
+            AgentError::ZBus(zbus::Error::FDO(standard))
+                if matches!(standard.as_ref(), zbus::fdo::Error::NoReply(_)) =>
+            {
+                Self::DaemonLeft
+            }
+            _ => Self::Agent(error),
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Bus { .. } | Self::NoDaemon { .. } | Self::DaemonLeft => Exit::Unreachable,
+            Self::Agent(error) => error.exit(),
+            Self::Usage(_) => Exit::Usage,
+            Self::Output(_) => Exit::Failed,
+        }
+    }
+
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl fmt::Display for CtlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bus { bus, source } => {
+                write!(f, "cannot reach {bus}: {source}; {}", bus.advice())
+            }
+            Self::NoDaemon { bus } => {
+                write!(
+                    f,
+                    "lwm2md is not on {bus}; start it (systemctl start lwm2md), or say on which bus it is with --bus"
+                )
+            }
+            Self::DaemonLeft => f.write_str("lwm2md has left the bus"),
+            Self::Agent(error) => f.write_str(&error.reason()),
+            Self::Usage(message) => f.write_str(message),
+            Self::Output(error) => write!(f, "cannot write the result: {error}"),
+        }
+    }
+}
+
+impl From<io::Error> for CtlError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}

@@ -1,0 +1,267 @@
+//! A daemon that says what a test wants, on a private bus.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use lwm2m_bus::{
+    AgentError, AgentStatus, MessageRecord, OBJECT_PATH, ObjectInfo, ServerStatus, TypedValue,
+    attributes_from_bus,
+};
+use lwm2m_model::{Code, Entry, Path, RequestError, Value};
+use zbus::OwnedVariant;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+
+/// A private message bus; it ends with the value.
+pub(crate) struct Bus {
+    daemon: Child,
+    pub(crate) address: String,
+}
+
+impl Bus {
+    /// Starts a bus; `None`, with a line that says so, where there is no dbus-daemon.
+    pub(crate) fn start() -> Option<Self> {
+        let started = Command::new("dbus-daemon")
+            .args(["--session", "--print-address", "--nofork", "--nopidfile"])
+            .arg("--address=unix:tmpdir=/tmp")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut daemon) = started else {
+            eprintln!("skipped: dbus-daemon is not installed");
+            return None;
+        };
+        let mut address = String::new();
+        BufReader::new(daemon.stdout.take()?).read_line(&mut address).ok()?;
+        Some(Self { daemon, address: address.trim().to_owned() })
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+/// What the fake daemon was asked, in order.
+pub(crate) type Calls = Arc<Mutex<Vec<String>>>;
+
+/// The daemon on the bus, run by a thread of its own until the value is dropped.
+pub(crate) struct FakeAgent {
+    pub(crate) calls: Calls,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl FakeAgent {
+    pub(crate) fn start(bus: &Bus) -> Self {
+        let calls = Calls::default();
+        let service = Service { calls: Arc::clone(&calls) };
+        let address = bus.address.clone();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let _connection = zbus::connection::Builder::address(address.as_str())
+                    .name(lwm2m_bus::BUS_NAME)
+                    .serve_at(OBJECT_PATH, service)
+                    .build()
+                    .await
+                    .unwrap();
+                ready.send(()).unwrap();
+                let _ = stopped.await;
+            });
+        });
+        is_ready.recv().unwrap();
+        Self { calls, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+impl Drop for FakeAgent {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+struct Service {
+    calls: Calls,
+}
+
+impl Service {
+    fn note(&self, call: String) {
+        self.calls.lock().unwrap().push(call);
+    }
+}
+
+fn battery(level: i64) -> Vec<TypedValue> {
+    vec![TypedValue::from_entry(&Entry::new(Path::resource(3, 0, 9), Value::Integer(level)))]
+}
+
+fn refuse<T>(code: Code, reason: &'static str) -> Result<T, AgentError> {
+    Err(RequestError::new(code, reason).into())
+}
+
+#[zbus::interface(name = "org.lwm2md.Agent1")]
+impl Service {
+    fn status(&self) -> AgentStatus {
+        AgentStatus {
+            endpoint: "urn:dev:ops:0A1B2C-GW100-4711".into(),
+            version: "0.1.0".into(),
+            uptime: 90,
+            objects: 3,
+        }
+    }
+
+    fn servers(&self) -> Vec<ServerStatus> {
+        vec![ServerStatus {
+            short_server_id: 101,
+            uri: "coaps://lwm2m.example.org".into(),
+            security: "psk".into(),
+            state: "waiting".into(),
+            version: "1.1".into(),
+            location: None,
+            lifetime: 300,
+            queue_mode: false,
+            registered_for: None,
+            last_update: None,
+            next_in: Some(60),
+            last_error: Some("no answer to the DTLS handshake in 60 s".into()),
+            failures: 1,
+            observations: 0,
+            counters: BTreeMap::new(),
+        }]
+    }
+
+    fn objects(&self) -> Vec<ObjectInfo> {
+        vec![
+            ObjectInfo {
+                id: 1,
+                name: "LwM2M Server".into(),
+                version: "1.2".into(),
+                instances: vec![0],
+            },
+            ObjectInfo {
+                id: 3303,
+                name: "Temperature".into(),
+                version: "1.1".into(),
+                instances: vec![],
+            },
+        ]
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<TypedValue>, AgentError> {
+        self.note(format!("read {path}"));
+        match path {
+            "/3/0/9" => Ok(battery(87)),
+            "/0" => refuse(Code::UNAUTHORIZED, "keys are never shown"),
+            "/3/0/10" => refuse(Code::SERVICE_UNAVAILABLE, "the object is busy"),
+            _ => refuse(Code::NOT_FOUND, "there is no such resource"),
+        }
+    }
+
+    fn write_text(&self, path: &str, text: &str) -> Result<(), AgentError> {
+        self.note(format!("write {path} {text}"));
+        match text {
+            "now" => refuse(Code::BAD_REQUEST, "write /3/0/13: expected Time, got text \"now\""),
+            _ => Ok(()),
+        }
+    }
+
+    fn execute(&self, path: &str, arguments: &str) -> Result<(), AgentError> {
+        self.note(format!("execute {path} {arguments}"));
+        match path {
+            "/3/0/4" => refuse(Code::METHOD_NOT_ALLOWED, "polkit refuses the reboot"),
+            _ => Ok(()),
+        }
+    }
+
+    fn discover(&self, path: &str) -> Vec<String> {
+        self.note(format!("discover {path}"));
+        vec!["/3".into(), "/3/0".into(), "/3/0/9".into()]
+    }
+
+    /// The first notification goes out before the answer, as it may.
+    async fn observe(
+        &self,
+        path: &str,
+        attributes: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<u32, AgentError> {
+        let attributes = attributes_from_bus(&attributes)?.as_attributes().unwrap();
+        self.note(format!("observe {path} {attributes}"));
+        let emitter = emitter.set_destination(header.sender().unwrap().clone().into());
+        emitter.notified(6, battery(1)).await?; // of another observation
+        emitter.notified(7, battery(87)).await?;
+        emitter.notified(7, battery(86)).await?;
+        Ok(7)
+    }
+
+    fn cancel(&self, id: u32) -> Result<(), AgentError> {
+        self.note(format!("cancel {id}"));
+        Ok(())
+    }
+
+    fn update(&self, server: u16) -> Result<(), AgentError> {
+        self.note(format!("update {server}"));
+        match server {
+            0 | 101 => Ok(()),
+            _ => refuse(Code::NOT_FOUND, "there is no server 7"),
+        }
+    }
+
+    async fn monitor(
+        &self,
+        on: bool,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<(), AgentError> {
+        self.note(format!("monitor {on}"));
+        if !on {
+            return Ok(());
+        }
+        let request = MessageRecord {
+            server: 101,
+            direction: "received".into(),
+            operation: "Read".into(),
+            path: Some("/3/0/9".into()),
+            detail: String::new(),
+            code: None,
+            format: None,
+            values: vec![],
+            payload: vec![],
+        };
+        let answer = MessageRecord {
+            direction: "sent".into(),
+            code: Some("2.05".into()),
+            format: Some("text".into()),
+            values: battery(87),
+            payload: b"87".to_vec(),
+            ..request.clone()
+        };
+        emitter.message(request).await?;
+        emitter.message(answer).await?;
+        Ok(())
+    }
+
+    #[zbus(signal)]
+    async fn notified(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        values: Vec<TypedValue>,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn message(emitter: &SignalEmitter<'_>, record: MessageRecord) -> zbus::Result<()>;
+}
