@@ -9,22 +9,23 @@
 //! 7. The payload: 4.00.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lwm2m_coap::{CacheKey, ExchangeId, Token};
 use lwm2m_model::{
-    Arguments, AttributeUpdate, Attributes, Code, Content, ContentFormat, Entry, ObjectDef,
-    Operation, Path, Request, RequestError, ResourceDef, Version, WriteMode,
+    Arguments, AttributeUpdate, Attributes, Code, Content, ContentFormat, Entry, Instant,
+    ObjectDef, Operation, Path, Request, RequestError, ResourceDef, Version, WriteMode,
 };
 
 use crate::engine::Engine;
 use crate::observe::ObservationId;
-use crate::{Call, CallId, CallOperation, LinkId, Output, attributes, values};
+use crate::{Call, CallId, CallOperation, Output, attributes, values};
 
 /// Who asked, and how to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A server, over a link that must still be the same when we answer.
-    Server { id: u16, link: LinkId, exchange: ExchangeId, key: CacheKey, token: Token },
+    /// A server, in a CoAP session that must still be the same when we answer.
+    Server { id: u16, session: u32, exchange: ExchangeId, key: CacheKey, token: Token },
     /// The operator on the device.
     Local { id: u64 },
 }
@@ -74,6 +75,29 @@ pub(crate) enum Pending {
     Refuse { job: Job, error: RequestError },
     /// Judge and notify: the values at `path` for these observations.
     Sample { path: Path, observations: Vec<ObservationId> },
+}
+
+/// A call that an object has not answered yet.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenCall {
+    /// When it is given up.
+    pub(crate) until: Instant,
+    pub(crate) pending: Pending,
+}
+
+impl Pending {
+    /// The request behind the call; `None` for a sample.
+    fn job(&self) -> Option<&Job> {
+        match self {
+            Self::Read { job, .. }
+            | Self::Observe { job, .. }
+            | Self::Discover { job, .. }
+            | Self::Act { job }
+            | Self::Attach { job, .. }
+            | Self::Refuse { job, .. } => Some(job),
+            Self::Sample { .. } => None,
+        }
+    }
 }
 
 impl Job {
@@ -170,15 +194,7 @@ impl Engine {
     pub(crate) fn call(&mut self, path: &Path, operation: CallOperation, pending: Pending) {
         let id = CallId(self.next_call);
         self.next_call += 1;
-        let server = match &pending {
-            Pending::Read { job, .. }
-            | Pending::Observe { job, .. }
-            | Pending::Discover { job, .. }
-            | Pending::Act { job }
-            | Pending::Attach { job, .. }
-            | Pending::Refuse { job, .. } => job.origin.server(),
-            Pending::Sample { .. } => None,
-        };
+        let server = pending.job().and_then(|job| job.origin.server());
         let call = Call { id, path: path.clone(), operation, server };
         match path.object_id() {
             Some(SECURITY) => {
@@ -189,24 +205,43 @@ impl Engine {
                 let result = self.server_object(&call);
                 self.complete(call.id, pending, result);
             }
+            object if pending.job().is_some() && self.is_busy(object) => {
+                let reason = "the object is busy with other requests";
+                let busy = RequestError::new(Code::SERVICE_UNAVAILABLE, reason);
+                self.complete(call.id, pending, Err(busy));
+            }
             _ => {
-                self.calls.insert(id, pending);
+                let open = OpenCall { until: self.now.boot + CALL_LIMIT, pending };
+                self.calls.insert(id, Box::new(open));
                 self.outputs.push_back(Output::Call(call));
             }
         }
     }
 
+    /// True if an object has as many requests to work on as it may have: others
+    /// must not wait for it until no exchange is left for them.
+    fn is_busy(&self, object: Option<u16>) -> bool {
+        let jobs = self.calls.values().filter_map(|open| open.pending.job());
+        jobs.filter(|job| job.path.object_id() == object).count() >= MAX_CALLS_OF_OBJECT
+    }
+
+    /// Gives up calls that nobody has answered: the server hears of it while it
+    /// still waits, and nothing is kept for ever.
+    pub(crate) fn calls_overdue(&mut self) {
+        let now = self.now.boot;
+        // The limit is the same for all, so the oldest call is the first to end.
+        while let Some(oldest) = self.calls.first_entry().filter(|open| open.get().until <= now) {
+            let (call, open) = oldest.remove_entry();
+            let reason = "the object does not answer";
+            let silent = RequestError::new(Code::SERVICE_UNAVAILABLE, reason);
+            self.complete(call, open.pending, Err(silent));
+        }
+    }
+
     /// True if an object works on a request of this server.
     pub(crate) fn has_calls_of(&self, id: u16) -> bool {
-        self.calls.values().any(|pending| match pending {
-            Pending::Read { job, .. }
-            | Pending::Observe { job, .. }
-            | Pending::Discover { job, .. }
-            | Pending::Act { job }
-            | Pending::Attach { job, .. }
-            | Pending::Refuse { job, .. } => job.origin.server() == Some(id),
-            Pending::Sample { .. } => false,
-        })
+        let mut jobs = self.calls.values().filter_map(|open| open.pending.job());
+        jobs.any(|job| job.origin.server() == Some(id))
     }
 
     /// CORE-02: what holds credentials is out of reach for servers. The operator
@@ -388,3 +423,8 @@ fn arguments(payload: &Payload) -> Result<Arguments, RequestError> {
 
 const SECURITY: u16 = 0;
 const SERVER: u16 = 1;
+/// Requests that one object works on at once; more are answered 5.03.
+const MAX_CALLS_OF_OBJECT: usize = 8;
+/// A call that is not answered so long is given up. Less than MAX_TRANSMIT_WAIT,
+/// for which a server waits after the empty ACK.
+const CALL_LIMIT: Duration = Duration::from_secs(60);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use lwm2m_coap::{Event as CoapEvent, Incoming, Random};
 use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, RequestError, objects};
 
-use crate::dispatch::{Job, Origin, Pending};
+use crate::dispatch::{Job, OpenCall, Origin};
 use crate::observe::Observations;
-use crate::server::{Phase, Server};
+use crate::server::{Phase, Server, Then};
 use crate::{
     Account, Command, EngineConfig, Event, Input, LinkId, LocalRequest, MessageRecord, Monitor,
     ObjectStatus, Output, Status,
@@ -31,7 +31,7 @@ pub struct Engine {
     /// Observations that want a sample.
     pub(crate) wanted_samples: Vec<crate::observe::ObservationId>,
     /// Calls of objects that are not answered yet.
-    pub(crate) calls: BTreeMap<crate::CallId, Pending>,
+    pub(crate) calls: BTreeMap<crate::CallId, Box<OpenCall>>,
     pub(crate) next_call: u64,
     pub(crate) next_link: u32,
     next_instance: u16,
@@ -123,7 +123,9 @@ impl Engine {
             [endpoint, Self::server_deadline(server), self.sleep_deadline(server)]
         });
         let promised = self.promised.iter().map(|promise| Some(promise.at));
-        servers.chain(promised).chain([self.observations.next_deadline()]).flatten().min()
+        let overdue = self.calls.first_key_value().map(|(_, open)| open.until);
+        let own = [overdue, self.observations.next_deadline()];
+        servers.chain(promised).chain(own).flatten().min()
     }
 
     /// A copy of the state, for people.
@@ -150,6 +152,7 @@ impl Engine {
             self.endpoint_time(id);
             self.server_time(id);
         }
+        self.calls_overdue();
         self.promises_due();
         self.observations_due(now);
         self.start_samples();
@@ -170,7 +173,7 @@ impl Engine {
         if server.is_asleep() {
             return; // the radio is off (Core 5.8)
         }
-        let registered = server.is_registered();
+        let (registered, session) = (server.is_registered(), server.session);
         let Some(endpoint) = &mut server.endpoint else { return };
         match endpoint.handle_datagram(now, bytes) {
             Some(Incoming::Request { exchange, .. }) if !registered => {
@@ -179,7 +182,7 @@ impl Engine {
             }
             Some(Incoming::Request { exchange, key, message }) => {
                 let token = message.token;
-                let origin = Origin::Server { id, link, exchange, key, token };
+                let origin = Origin::Server { id, session, exchange, key, token };
                 self.server_request(origin, &message);
             }
             Some(Incoming::Response { request, message }) => self.response(id, request, &message),
@@ -235,7 +238,7 @@ impl Engine {
             Command::CancelLocal { id } => self.end_local_observation(id),
             Command::Update { server } => self.for_each(server, Self::update_now),
             Command::Sleep { server } => self.for_each(server, Self::sleep_soon),
-            Command::Wake { server } => self.for_each(server, Self::update_now),
+            Command::Wake { server } => self.for_each(server, Self::wake_up),
             Command::Stop { deregister } => self.stop(deregister),
             Command::Accounts(accounts) => self.accounts(accounts),
             Command::Monitor(monitor) => self.monitor = monitor == Monitor::On,
@@ -280,9 +283,8 @@ impl Engine {
             .filter(|id| accounts.iter().all(|account| account.short_server_id != *id))
             .collect();
         for id in gone {
-            self.end_observations_of(id, "the account was removed");
-            self.close_link(id);
-            self.servers.remove(&id);
+            self.wake(id);
+            self.send_deregister(id, Then::Remove);
         }
         for account in accounts {
             let id = account.short_server_id;
@@ -292,7 +294,9 @@ impl Engine {
                 Some(server) => {
                     let same_peer = server.configured.uri == account.uri
                         && server.configured.security == account.security
-                        && server.configured.identity == account.identity;
+                        && server.configured.identity == account.identity
+                        // Only a Register tells it to servers of every version.
+                        && server.configured.queue_mode == account.queue_mode;
                     server.configured = account.clone();
                     server.account = account;
                     if same_peer {
@@ -313,7 +317,7 @@ impl Engine {
     }
 
     /// Objects 0 and 1 have an instance an account.
-    fn list_accounts(&mut self) {
+    pub(crate) fn list_accounts(&mut self) {
         let mut instances: Vec<u16> = self.servers.values().map(|server| server.instance).collect();
         instances.sort_unstable();
         for definition in [&objects::SECURITY, &objects::SERVER] {

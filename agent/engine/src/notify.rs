@@ -10,7 +10,7 @@
 //! An object that does not answer delays its observations, with back-off; it never
 //! ends them. Only a target that is gone does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lwm2m_coap::{Kind, Token};
@@ -63,11 +63,19 @@ impl Engine {
             path.contains(&held.path)
                 && matches!(held.observer, Observer::Server { id, .. } if Some(id) == server)
         });
+        self.attributes_differ(&concerned);
+    }
+
+    /// Sets timers and sampling of observations whose attributes have changed; each
+    /// path is looked at once, however many observe it.
+    fn attributes_differ(&mut self, concerned: &[ObservationId]) {
+        let mut paths = BTreeSet::new();
         for id in concerned {
-            self.arm(id);
-            if let Some(path) = self.observations.get(id).map(|held| held.path.clone()) {
-                self.watch(&path);
-            }
+            self.arm(*id);
+            paths.extend(self.observations.get(*id).map(|held| held.path.clone()));
+        }
+        for path in &paths {
+            self.watch(path);
         }
     }
 
@@ -87,12 +95,8 @@ impl Engine {
 
     /// The defaults of an account are others than before.
     pub(crate) fn rearm_observations_of(&mut self, server: u16) {
-        for id in self.observations.select(|held| held.is_of(server)) {
-            self.arm(id);
-            if let Some(path) = self.observations.get(id).map(|held| held.path.clone()) {
-                self.watch(&path);
-            }
-        }
+        let concerned = self.observations.select(|held| held.is_of(server));
+        self.attributes_differ(&concerned);
     }
 
     /// A confirmable notification has found nobody: its values are sent again when
@@ -140,8 +144,8 @@ impl Engine {
             groups.entry(observation.path.truncated(INSTANCE_DEPTH)).or_default().push(id);
         }
         for (instance, observations) in groups {
-            let busy = self.calls.values().any(|pending| {
-                matches!(pending, Pending::Sample { path, .. } if path.truncated(INSTANCE_DEPTH) == instance)
+            let busy = self.calls.values().any(|open| {
+                matches!(&open.pending, Pending::Sample { path, .. } if path.truncated(INSTANCE_DEPTH) == instance)
             });
             if busy {
                 self.wanted_samples.extend(observations);

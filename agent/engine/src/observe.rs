@@ -178,11 +178,14 @@ impl Engine {
             Origin::Server { id, key, token, .. } => Observer::Server { id, token, key },
             Origin::Local { id } => Observer::Local { id },
         };
-        // The same token on the same path renews the observation (RFC 7641 4.1).
-        let renewed =
-            self.observations.at(&job.path).find(|(_, held)| same(held.observer, observer));
-        if let Some((id, _)) = renewed {
-            self.observations.remove(id);
+        // A token names one observation: the same again renews it, on another path
+        // it takes the place of the old one (RFC 7641 4.1).
+        for id in self.observations.select(|held| same(held.observer, observer)) {
+            if self.observations.get(id).is_some_and(|held| held.path == job.path) {
+                self.observations.remove(id);
+            } else {
+                self.end_observation(id, "the server observes something else by its token");
+            }
         }
         if self.observations.by_id.len() >= MAX_OBSERVATIONS {
             return None;

@@ -40,10 +40,11 @@ impl Engine {
         may_sleep.then(|| endpoint.last_activity().map(|at| at + awake))?
     }
 
-    /// The operator wants it to sleep: as soon as nothing is under way.
+    /// The operator wants it to sleep: as soon as nothing is under way. A registration
+    /// that is yet to be made is not meant.
     pub(crate) fn sleep_soon(&mut self, id: u16) {
         if let Some(server) = self.servers.get_mut(&id) {
-            server.sleepy = true;
+            server.sleepy = server.is_registered();
         }
     }
 
@@ -55,10 +56,17 @@ impl Engine {
         self.outputs.push_back(Output::Event(Event::Asleep { server: id, until }));
     }
 
+    /// The operator wants it awake, and the server to know.
+    pub(crate) fn wake_up(&mut self, id: u16) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.sleepy = false;
+        }
+        self.update_now(id);
+    }
+
     /// Wakes, saying nothing to the server.
     pub(crate) fn wake(&mut self, id: u16) {
         let Some(server) = self.servers.get_mut(&id) else { return };
-        server.sleepy = false;
         if let Phase::Registered { asleep: asleep @ true, .. } = &mut server.phase {
             *asleep = false;
             self.outputs.push_back(Output::Event(Event::Awake { server: id }));

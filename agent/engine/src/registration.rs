@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use lwm2m_coap::{Draft, Endpoint, Message, RequestId, method, option};
+use lwm2m_coap::{Draft, Message, RequestId, method, option};
 use lwm2m_model::{Code, ContentFormat, Instant, Version};
 
 use crate::engine::Engine;
@@ -86,7 +86,7 @@ impl Engine {
         let random = lwm2m_coap::Random::from_seed(self.random.seed());
         let config = lwm2m_coap::Config { max_datagram, ..self.config.coap.clone() };
         let Some(server) = self.servers.get_mut(&id) else { return };
-        server.endpoint = Some(Endpoint::new(config, random));
+        server.begin_session(continuity, config, random);
         let known = server.registration.is_some()
             && match continuity {
                 Continuity::Kept => true,
@@ -163,6 +163,7 @@ impl Engine {
         let request = endpoint.request(now, draft);
         server.phase = Phase::Registering { request };
         server.update_at = None;
+        server.sleepy = false;
         server.registration = None;
         server.told = Some(told.clone());
         self.record_sent(id, "Register", query.join("&"), Some(ContentFormat::LINK), || {
@@ -198,6 +199,7 @@ impl Engine {
                     known,
                 });
                 server.phase = Phase::Registered { update: None, asleep: false };
+                self.tell_what_changed(id);
                 self.succeeded(id);
                 self.outputs.push_back(Output::Event(event));
             }
@@ -295,7 +297,6 @@ impl Engine {
     fn update_answered(&mut self, id: u16, message: &Message<'_>) {
         let now = self.now.boot;
         if message.code == Code::CHANGED {
-            let current = self.announced(id);
             let Some(server) = self.servers.get_mut(&id) else { return };
             server.phase = Phase::Registered { update: None, asleep: false };
             if let Some(registration) = &mut server.registration {
@@ -303,10 +304,8 @@ impl Engine {
                 if let Some(told) = server.told.take() {
                     registration.known = told;
                 }
-                if current.is_some_and(|current| current != registration.known) {
-                    server.update_at = Some(now);
-                }
             }
+            self.tell_what_changed(id);
             self.succeeded(id);
             self.outputs.push_back(Output::Event(Event::Updated { server: id }));
         } else {
@@ -318,6 +317,15 @@ impl Engine {
                 next: None,
             }));
             self.send_register(id);
+        }
+    }
+
+    /// What has changed while the server was being told is told next.
+    fn tell_what_changed(&mut self, id: u16) {
+        let current = self.announced(id);
+        let known = self.servers.get(&id).and_then(|server| server.registration.as_ref());
+        if known.is_some_and(|known| Some(&known.known) != current.as_ref()) {
+            self.update_due(id, self.now.boot);
         }
     }
 
@@ -459,6 +467,12 @@ impl Engine {
             Then::Stop => {
                 server.phase = Phase::Stopped;
                 "the agent stops"
+            }
+            Then::Remove => {
+                self.servers.remove(&id);
+                self.list_accounts();
+                self.object_list_changed();
+                "the account was removed"
             }
             Then::Disable => {
                 let timeout = Duration::from_secs(u64::from(server.account.disable_timeout));

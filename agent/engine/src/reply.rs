@@ -31,8 +31,8 @@ pub(crate) enum Answer {
 impl Engine {
     /// An object has answered.
     pub(crate) fn reply(&mut self, call: CallId, result: CallResult) {
-        if let Some(pending) = self.calls.remove(&call) {
-            self.complete(call, pending, result);
+        if let Some(open) = self.calls.remove(&call) {
+            self.complete(call, open.pending, result);
         }
     }
 
@@ -56,6 +56,11 @@ impl Engine {
                 let outcome = entries(result).and_then(|entries| {
                     encode(format, &job.path, &entries)?;
                     let observe = self.begin_observation(&job, format, own, &entries);
+                    // A server sees by the missing option that nothing is observed.
+                    if observe.is_none() && job.origin.server().is_none() {
+                        let reason = "no more observations can be held";
+                        return Err(RequestError::new(Code::SERVICE_UNAVAILABLE, reason));
+                    }
                     Ok(Answer::Values { entries, format, observe })
                 });
                 self.answer(&job, outcome);
@@ -142,14 +147,14 @@ impl Engine {
                 });
                 self.outputs.push_back(Output::LocalReply { id, result });
             }
-            Origin::Server { id, link, exchange, .. } => {
+            Origin::Server { id, session, exchange, .. } => {
                 let (reply, observe) = self.reply_of(job, id, outcome);
                 let now = self.now.boot;
-                let Some(server) = self.servers.get_mut(&id) else { return };
-                if server.link != Some(link) {
-                    return; // the link that asked is gone, and with it the exchange
-                }
-                let Some(endpoint) = &mut server.endpoint else { return };
+                // With the session the exchange is gone too.
+                let server = self.servers.get_mut(&id);
+                let Some(endpoint) = server.and_then(|server| server.session(session)) else {
+                    return;
+                };
                 let record = MessageRecord::of_reply(id, job, &reply);
                 endpoint.respond(now, exchange, binding::coap::to_draft(reply, observe));
                 self.record(|| record);

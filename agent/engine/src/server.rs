@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use lwm2m_coap::{Counters, Endpoint, RequestId};
+use lwm2m_coap::{Counters, Endpoint, Random, RequestId};
 use lwm2m_model::{Instant, Version};
 
 use crate::attributes::Attached;
-use crate::{Account, LinkId, SecurityMode, ServerState};
+use crate::{Account, Continuity, LinkId, SecurityMode, ServerState};
 
 /// One server account and everything that concerns this server alone.
 pub(crate) struct Server {
@@ -26,6 +26,10 @@ pub(crate) struct Server {
     pub(crate) link: Option<LinkId>,
     /// CoAP over the open link.
     pub(crate) endpoint: Option<Endpoint>,
+    /// CoAP over the last link, while there is none.
+    parked: Option<Endpoint>,
+    /// Counts CoAP sessions.
+    pub(crate) session: u32,
     pub(crate) registration: Option<Registration>,
     /// What a Register or Update on its way tells.
     pub(crate) told: Option<Announced>,
@@ -71,6 +75,8 @@ pub(crate) enum Then {
     Disable,
     /// The end.
     Stop,
+    /// The end of the account.
+    Remove,
 }
 
 /// A registration that the server has acknowledged.
@@ -104,6 +110,8 @@ impl Server {
             phase: Phase::Waiting { until: now },
             link: None,
             endpoint: None,
+            parked: None,
+            session: 0,
             registration: None,
             told: None,
             attached: Attached::default(),
@@ -168,29 +176,62 @@ impl Server {
         path.split(['?', '#']).next().unwrap_or_default().split('/').filter(|s| !s.is_empty())
     }
 
-    /// Ends the CoAP session, keeping its counters.
+    /// Begins a CoAP session over a link that has come up. Without security, from the
+    /// same address, it is the old one for the server, which may repeat requests.
+    pub(crate) fn begin_session(
+        &mut self,
+        continuity: Continuity,
+        config: lwm2m_coap::Config,
+        random: Random,
+    ) {
+        let goes_on = continuity == Continuity::Kept && !self.is_secure();
+        self.endpoint = Some(match self.parked.take() {
+            Some(mut endpoint) if goes_on => {
+                endpoint.resume(config.max_datagram);
+                endpoint
+            }
+            parked => {
+                self.session += 1;
+                self.past_counters = sum(self.past_counters, parked.as_ref());
+                Endpoint::new(config, random)
+            }
+        });
+    }
+
+    /// The CoAP session of this number, also while there is no link: an answer is kept
+    /// for a server that repeats its request.
+    pub(crate) fn session(&mut self, session: u32) -> Option<&mut Endpoint> {
+        let endpoint = self.endpoint.as_mut().or(self.parked.as_mut());
+        endpoint.filter(|_| self.session == session)
+    }
+
+    /// Ends the CoAP session, until a link comes up again.
     pub(crate) fn drop_endpoint(&mut self) {
-        self.past_counters = self.counters();
-        self.endpoint = None;
+        if self.endpoint.is_some() {
+            self.parked = self.endpoint.take();
+        }
     }
 
     /// Counters of all links so far.
     pub(crate) fn counters(&self) -> Counters {
-        let past = self.past_counters;
-        let now = self.endpoint.as_ref().map(Endpoint::counters).unwrap_or_default();
-        Counters {
-            received: past.received + now.received,
-            sent: past.sent + now.sent,
-            malformed: past.malformed + now.malformed,
-            duplicates: past.duplicates + now.duplicates,
-            retransmissions: past.retransmissions + now.retransmissions,
-            unmatched: past.unmatched + now.unmatched,
-        }
+        sum(self.past_counters, self.endpoint.as_ref().or(self.parked.as_ref()))
     }
 
     /// True if links to this server are encrypted.
     pub(crate) fn is_secure(&self) -> bool {
         self.account.security != SecurityMode::NoSec
+    }
+}
+
+fn sum(past: Counters, endpoint: Option<&Endpoint>) -> Counters {
+    let now = endpoint.map(Endpoint::counters).unwrap_or_default();
+    Counters {
+        received: past.received + now.received,
+        sent: past.sent + now.sent,
+        malformed: past.malformed + now.malformed,
+        duplicates: past.duplicates + now.duplicates,
+        retransmissions: past.retransmissions + now.retransmissions,
+        unmatched: past.unmatched + now.unmatched,
     }
 }
 

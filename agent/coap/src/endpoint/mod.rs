@@ -194,6 +194,19 @@ impl Endpoint {
         self.counters
     }
 
+    /// The same peer over another link from the same address, without security: for
+    /// the peer nothing has changed, and it may repeat what it sent (RFC 7252 4.5).
+    /// So requests being worked on and answers are kept, and message ids go on. What
+    /// waits to be sent or polled, requests of ours among it, is forgotten.
+    pub fn resume(&mut self, max_datagram: usize) {
+        self.config.max_datagram = max_datagram;
+        self.queue.clear();
+        self.bodies.clear();
+        self.outbox.clear();
+        self.events.clear();
+        self.last_activity = None;
+    }
+
     /// A new transport session: forgets exchanges, answers, requests, what waits to
     /// be sent or polled, and the time of the last activity. Counters stay.
     pub fn reset(&mut self) {

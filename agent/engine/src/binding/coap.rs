@@ -11,19 +11,108 @@ use lwm2m_model::{
 /// # Errors
 /// What has to be answered if the message is no LwM2M request.
 pub(crate) fn to_request(message: &Message<'_>) -> Result<Request, RequestError> {
-    let path = path(message)?;
-    let content = content(message);
+    let options = Options::read(message)?;
+    let path = options.path()?;
+    let content = content(message, options.content_format);
     let operation = match message.code {
-        method::GET => get(message)?,
-        method::PUT if content.is_none() && message.option(option::URI_QUERY).is_some() => {
-            Operation::WriteAttributes(attributes(message)?)
+        method::GET => options.get()?,
+        method::PUT if content.is_none() && !options.queries.is_empty() => {
+            Operation::WriteAttributes(options.attributes()?)
         }
         method::PUT => Operation::Write(WriteMode::Replace),
         method::POST => post(&path, content.as_ref())?,
         method::DELETE => Operation::Delete,
         _ => return Err(not_allowed("no LwM2M operation has this method")),
     };
-    Ok(Request { operation, path, accept: message.accept(), content })
+    Ok(Request { operation, path, accept: options.accept, content })
+}
+
+/// The options that mean something here, from one walk over the message.
+#[derive(Default)]
+struct Options<'a> {
+    segments: [&'a str; MAX_SEGMENTS],
+    depth: usize,
+    queries: Vec<&'a str>,
+    observe: Option<u32>,
+    accept: Option<ContentFormat>,
+    content_format: Option<ContentFormat>,
+}
+
+impl<'a> Options<'a> {
+    fn read(message: &Message<'a>) -> Result<Self, RequestError> {
+        let mut options = Self::default();
+        for (number, value) in message.options() {
+            match number {
+                option::URI_PATH => {
+                    let segment = str::from_utf8(value);
+                    let segment = segment.map_err(|_| bad_request("Uri-Path is no UTF-8"))?;
+                    // What does not fit is too deep as it is.
+                    if let Some(place) = options.segments.get_mut(options.depth) {
+                        *place = segment;
+                        options.depth += 1;
+                    }
+                }
+                option::URI_QUERY => {
+                    let query = str::from_utf8(value);
+                    options.queries.push(query.map_err(|_| bad_request("Uri-Query is no UTF-8"))?);
+                }
+                option::OBSERVE => options.observe = message.observe(),
+                option::ACCEPT => options.accept = message.accept(),
+                option::CONTENT_FORMAT => options.content_format = message.content_format(),
+                _ => {}
+            }
+        }
+        Ok(options)
+    }
+
+    fn path(&self) -> Result<Path, RequestError> {
+        let segments = self.segments.get(..self.depth).unwrap_or_default();
+        // One trailing empty segment is a trailing slash, which some servers send.
+        let segments = match segments.split_last() {
+            Some((&"", rest)) => rest,
+            _ => segments,
+        };
+        Path::from_segments(segments.iter().copied()).map_err(|error| {
+            let code = match error {
+                PathError::TooDeep => Code::METHOD_NOT_ALLOWED,
+                _ => Code::NOT_FOUND,
+            };
+            RequestError::new(code, error.to_string())
+        })
+    }
+
+    fn get(&self) -> Result<Operation, RequestError> {
+        Ok(match self.observe {
+            Some(0) => Operation::Observe(self.attributes()?),
+            Some(1) => Operation::CancelObservation,
+            Some(_) => return Err(bad_request("Observe is neither 0 nor 1")),
+            None if self.accept == Some(ContentFormat::LINK) => {
+                Operation::Discover { depth: self.depth_parameter()? }
+            }
+            None => Operation::Read,
+        })
+    }
+
+    fn attributes(&self) -> Result<AttributeUpdate, RequestError> {
+        AttributeUpdate::parse(self.queries.iter().copied())
+            .map_err(|error| bad_request(error.to_string()))
+    }
+
+    fn depth_parameter(&self) -> Result<Option<u8>, RequestError> {
+        let mut depth = None;
+        for parameter in &self.queries {
+            if let Some(text) = parameter.strip_prefix("depth=") {
+                depth = Some(match text {
+                    "0" => 0,
+                    "1" => 1,
+                    "2" => 2,
+                    "3" => 3,
+                    _ => return Err(bad_request("depth is a number from 0 to 3")),
+                });
+            }
+        }
+        Ok(depth)
+    }
 }
 
 /// The response that carries a reply; `observe` numbers a notification.
@@ -39,18 +128,6 @@ pub(crate) fn to_draft(reply: Reply, observe: Option<u32>) -> Draft {
         Some(Content { format: Some(format), payload }) => draft.content(format, payload),
         Some(Content { format: None, .. }) | None => draft,
     }
-}
-
-fn get(message: &Message<'_>) -> Result<Operation, RequestError> {
-    Ok(match message.observe() {
-        Some(0) => Operation::Observe(attributes(message)?),
-        Some(1) => Operation::CancelObservation,
-        Some(_) => return Err(bad_request("Observe is neither 0 nor 1")),
-        None if message.accept() == Some(ContentFormat::LINK) => {
-            Operation::Discover { depth: depth(message)? }
-        }
-        None => Operation::Read,
-    })
 }
 
 /// Create, Write (partial) or Execute, by the depth of the path; on a resource,
@@ -72,57 +149,9 @@ fn post(path: &Path, content: Option<&Content>) -> Result<Operation, RequestErro
     }
 }
 
-fn path(message: &Message<'_>) -> Result<Path, RequestError> {
-    let segments: Vec<&str> = message
-        .texts(option::URI_PATH)
-        .collect::<Result<_, _>>()
-        .map_err(|_| bad_request("Uri-Path is no UTF-8"))?;
-    // One trailing empty segment is a trailing slash, which some servers send.
-    let segments = match segments.split_last() {
-        Some((&"", rest)) => rest,
-        _ => segments.as_slice(),
-    };
-    Path::from_segments(segments.iter().copied()).map_err(|error| {
-        let code = match error {
-            PathError::TooDeep => Code::METHOD_NOT_ALLOWED,
-            _ => Code::NOT_FOUND,
-        };
-        RequestError::new(code, error.to_string())
-    })
-}
-
-fn content(message: &Message<'_>) -> Option<Content> {
-    let format = message.content_format();
+fn content(message: &Message<'_>, format: Option<ContentFormat>) -> Option<Content> {
     (format.is_some() || !message.payload.is_empty())
         .then(|| Content { format, payload: message.payload.to_vec() })
-}
-
-fn attributes(message: &Message<'_>) -> Result<AttributeUpdate, RequestError> {
-    let parameters: Vec<&str> = queries(message)?;
-    AttributeUpdate::parse(parameters).map_err(|error| bad_request(error.to_string()))
-}
-
-fn depth(message: &Message<'_>) -> Result<Option<u8>, RequestError> {
-    let mut depth = None;
-    for parameter in queries(message)? {
-        if let Some(text) = parameter.strip_prefix("depth=") {
-            depth = Some(match text {
-                "0" => 0,
-                "1" => 1,
-                "2" => 2,
-                "3" => 3,
-                _ => return Err(bad_request("depth is a number from 0 to 3")),
-            });
-        }
-    }
-    Ok(depth)
-}
-
-fn queries<'a>(message: &Message<'a>) -> Result<Vec<&'a str>, RequestError> {
-    message
-        .texts(option::URI_QUERY)
-        .collect::<Result<_, _>>()
-        .map_err(|_| bad_request("Uri-Query is no UTF-8"))
 }
 
 fn bad_request(reason: impl Into<std::borrow::Cow<'static, str>>) -> RequestError {
@@ -132,6 +161,9 @@ fn bad_request(reason: impl Into<std::borrow::Cow<'static, str>>) -> RequestErro
 fn not_allowed(reason: &'static str) -> RequestError {
     RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
 }
+
+/// A gateway prefix, four identifiers and a trailing slash, and two more.
+const MAX_SEGMENTS: usize = 8;
 
 #[cfg(test)]
 mod tests {
