@@ -2,7 +2,8 @@
 //!
 //! Retransmission and queue mode move the next time-out with every message,
 //! nearly always to later. So the kernel's timer is set anew only for an earlier
-//! time; one that goes off too early looks what is wanted by then.
+//! time; one that goes off too early looks what is wanted by then. The clock is
+//! read only when it has gone off, or is to be set.
 
 use std::future::poll_fn;
 use std::io;
@@ -65,26 +66,31 @@ impl BootTimer {
 
     fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let now = clock::boot();
-            if self.wanted.is_some_and(|wanted| wanted <= now) {
-                self.wanted = None;
-                return Poll::Ready(());
-            }
-            if self.armed.is_some_and(|armed| armed <= now) {
-                self.armed = None;
-            }
-            if let Some(wanted) = self.wanted
-                && self.armed.is_none_or(|armed| wanted < armed)
-            {
+            let Some(wanted) = self.wanted else { return Poll::Pending };
+            if self.armed.is_none_or(|armed| wanted < armed) {
+                if wanted <= clock::boot() {
+                    self.wanted = None;
+                    return Poll::Ready(());
+                }
                 self.set(wanted);
             }
-            match ready!(self.timer.poll_read_ready(cx)) {
+            // Until the kernel says so it is too early, and no clock is needed.
+            ready!(self.poll_expired(cx));
+        }
+    }
+
+    /// Waits for the kernel's timer.
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.timer.poll_read_ready(cx)) {
+            Ok(mut guard) => {
                 // Not read: the reactor is told of the next expiration whether
                 // the last was read or not, and setting the timer clears it.
-                Ok(mut guard) => guard.clear_ready(),
-                // The runtime is shutting down; nobody waits any more.
-                Err(_) => return Poll::Pending,
+                guard.clear_ready();
+                self.armed = None;
+                Poll::Ready(())
             }
+            // The runtime is shutting down; nobody waits any more.
+            Err(_) => Poll::Pending,
         }
     }
 

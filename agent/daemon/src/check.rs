@@ -1,0 +1,337 @@
+//! `lwm2md --check`: what would happen, without doing it.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use lwm2m_bus::in_words;
+use lwm2m_engine::Account;
+use lwm2m_model::objects;
+use lwm2m_security::KeySource;
+
+use crate::config::{Config, ConfigError, Server, TextSource, files, load};
+
+/// What a check knows about the system it runs on.
+#[derive(Debug, Clone, Copy)]
+pub struct System<'a> {
+    /// systemd's `CREDENTIALS_DIRECTORY`, if it set one.
+    pub credentials: Option<&'a Path>,
+    /// The identifier derived from the machine-id.
+    pub machine: Option<[u8; 16]>,
+}
+
+/// Validates the configuration whose main file is `main`, fetches its keys as far
+/// as they are within reach, and says what the daemon would do with it.
+///
+/// A credential is out of reach when a person runs the check, since systemd passes
+/// it to the service alone; the report says so.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn check(main: &Path, system: System<'_>) -> Result<String, Vec<ConfigError>> {
+    let config = load(&files(main).map_err(|error| vec![error])?)?;
+    let mut errors = Vec::new();
+    let endpoint = config.endpoint(|| system.machine).map_err(|error| errors.push(error));
+    for server in &config.servers {
+        if !is_out_of_reach(server, system)
+            && let Err(error) = server.credentials(system.credentials)
+        {
+            errors.push(error);
+        }
+    }
+    let serial = match (&config.device.serial, system.credentials) {
+        (Some(TextSource::Credential(name, _)), None) => {
+            Ok(Some(format!("from credential {name:?} ({NOT_CHECKED})")))
+        }
+        _ => config.device.serial(system.credentials),
+    };
+    let serial = serial.map_err(|error| errors.push(error));
+    match (endpoint, serial) {
+        (Ok(endpoint), Ok(serial)) if errors.is_empty() => {
+            Ok(report(&config, &endpoint, serial, system))
+        }
+        _ => {
+            ConfigError::sort(&mut errors);
+            Err(errors)
+        }
+    }
+}
+
+fn is_out_of_reach(server: &Server, system: System<'_>) -> bool {
+    let is_credential =
+        server.psk.as_ref().is_some_and(|psk| matches!(psk.source, KeySource::Credential(_)));
+    is_credential && system.credentials.is_none()
+}
+
+fn report(config: &Config, endpoint: &str, serial: Option<String>, system: System<'_>) -> String {
+    let mut out = String::from("the configuration is valid\n\n");
+    let derived = if config.endpoint.is_none() { " (from the machine-id)" } else { "" };
+    let mut line = |name: &str, value: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{name:<14} {value}");
+    };
+    line("endpoint", format!("{endpoint}{derived}"));
+    line("LwM2M", format!("{}, down to {}", config.version, config.min_version));
+    let stop = if config.deregister_on_stop { "de-registers" } else { "keeps its registrations" };
+    line("when stopped", stop.into());
+    for server in &config.servers {
+        let account = &server.account;
+        line("", String::new());
+        line(&format!("server {}", account.short_server_id), account.uri.clone());
+        line("  security", security(server, system));
+        line("  lifetime", lifetime(account.lifetime));
+        line("  binding", binding(account));
+        if let Some(periods) = periods(account) {
+            line("  notifies", periods);
+        }
+        line("  retries", retries(account));
+    }
+    line("", String::new());
+    for definition in [&objects::SECURITY, &objects::SERVER, &objects::DEVICE] {
+        line(
+            &format!("object {}", definition.id),
+            format!("{} {}", definition.name, definition.version),
+        );
+    }
+    let device = &config.device;
+    for (name, value) in [
+        ("manufacturer", &device.manufacturer),
+        ("model", &device.model),
+        ("serial", &serial),
+        ("device type", &device.device_type),
+        ("hardware", &device.hardware_version),
+        ("software", &device.software_version),
+    ] {
+        if let Some(value) = value {
+            line(&format!("  {name}"), value.clone());
+        }
+    }
+    line("", String::new());
+    for (place, file) in config.files.iter().enumerate() {
+        line(if place == 0 { "files read" } else { "" }, file.display().to_string());
+    }
+    out.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn security(server: &Server, system: System<'_>) -> String {
+    match &server.psk {
+        None => "none (NoSec)".into(),
+        Some(psk) => {
+            let state = if is_out_of_reach(server, system) { NOT_CHECKED } else { "readable" };
+            format!("PSK, identity {:?}, {} ({state})", psk.identity, psk.source)
+        }
+    }
+}
+
+fn lifetime(seconds: u32) -> String {
+    if seconds == 0 { "for ever".into() } else { words(seconds) }
+}
+
+fn binding(account: &Account) -> String {
+    match (account.queue_mode, account.awake_time) {
+        (false, _) => format!("{}, always reachable", account.binding),
+        (true, None) => format!("{}, queue mode", account.binding),
+        (true, Some(span)) => {
+            format!("{}, queue mode, awake for {}", account.binding, in_words(span))
+        }
+    }
+}
+
+fn periods(account: &Account) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(pmin) = account.default_pmin.filter(|pmin| *pmin > 0) {
+        parts.push(format!("at most every {}", words(pmin)));
+    }
+    if let Some(pmax) = account.default_pmax.filter(|pmax| *pmax > 0) {
+        parts.push(format!("at least every {}", words(pmax)));
+    }
+    if account.confirmable_notifications {
+        parts.push("confirmable".into());
+    }
+    if !account.notification_storing {
+        parts.push("dropped while the server cannot be reached".into());
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn retries(account: &Account) -> String {
+    let retry = account.retry;
+    let attempts = match retry.count {
+        1 => "1 attempt".into(),
+        count => format!("{count} attempts, the first two {} apart", words(retry.timer)),
+    };
+    format!("{attempts}; again after {}", words(retry.sequence_delay))
+}
+
+fn words(seconds: u32) -> String {
+    in_words(Duration::from_secs(seconds.into()))
+}
+
+const NOT_CHECKED: &str = "not checked: systemd passes it to the service alone";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct Files {
+        directory: tempfile::TempDir,
+    }
+
+    impl Files {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let path = directory.path().join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, text.replace("DIR", &directory.path().display().to_string()))
+                    .unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            Self { directory }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        /// The report, or the errors, with the directory written as `DIR`.
+        fn check(&self, system: System<'_>) -> Result<String, String> {
+            let plain =
+                |text: String| text.replace(&self.directory.path().display().to_string(), "DIR");
+            check(&self.path("lwm2md.yaml"), system)
+                .map(plain)
+                .map_err(|errors| errors.iter().map(|error| plain(format!("{error}\n"))).collect())
+        }
+    }
+
+    const MACHINE: System<'_> = System { credentials: None, machine: Some([0x11; 16]) };
+
+    const CONFIGURATION: &str = "\
+servers:
+  - short_server_id: 101
+    uri: coaps://lwm2m.example.org
+    lifetime: 3600
+    queue_mode: true
+    awake_time: 20
+    default_pmin: 1
+    default_pmax: 600
+    confirmable_notifications: true
+    security: {mode: psk, identity: gw-4711, key: {credential: psk}}
+  - short_server_id: 102
+    uri: coaps://10.0.0.1:5694
+    lifetime: 0
+    retry: {count: 1, sequence_delay: 60}
+    security: {mode: psk, identity: gw-4711, key: {file: DIR/key}}
+  - short_server_id: 103
+    uri: coap://10.0.0.2
+    security: {mode: nosec}
+objects: {device: {manufacturer: ACME, serial: {credential: serial}}}
+";
+
+    #[test]
+    fn a_report_says_what_would_happen() {
+        let files = Files::new(&[
+            ("lwm2md.yaml", CONFIGURATION),
+            ("conf.d/10.yaml", "lwm2m_version: 1.1\n"),
+            ("key", "00112233"),
+        ]);
+        let report = files.check(MACHINE).unwrap();
+        assert_eq!(
+            report,
+            "\
+the configuration is valid
+
+endpoint       urn:uuid:11111111-1111-1111-1111-111111111111 (from the machine-id)
+LwM2M          1.1, down to 1.1
+when stopped   keeps its registrations
+
+server 101     coaps://lwm2m.example.org
+  security     PSK, identity \"gw-4711\", credential \"psk\" (not checked: systemd passes it to the service alone)
+  lifetime     1 h
+  binding      U, queue mode, awake for 20 s
+  notifies     at most every 1 s, at least every 10 min, confirmable
+  retries      5 attempts, the first two 60 s apart; again after 1 d
+
+server 102     coaps://10.0.0.1:5694
+  security     PSK, identity \"gw-4711\", key file DIR/key (readable)
+  lifetime     for ever
+  binding      U, always reachable
+  retries      1 attempt; again after 60 s
+
+server 103     coap://10.0.0.2
+  security     none (NoSec)
+  lifetime     1 d
+  binding      U, always reachable
+  retries      5 attempts, the first two 60 s apart; again after 1 d
+
+object 0       LWM2M Security 1.2
+object 1       LwM2M Server 1.2
+object 3       Device 1.2
+  manufacturer ACME
+  serial       from credential \"serial\" (not checked: systemd passes it to the service alone)
+
+files read     DIR/lwm2md.yaml
+               DIR/conf.d/10.yaml
+"
+        );
+    }
+
+    #[test]
+    fn keys_and_serial_numbers_are_fetched_where_they_are_within_reach() {
+        let files = Files::new(&[
+            ("lwm2md.yaml", CONFIGURATION),
+            ("key", "00112233"),
+            ("credentials/psk", "0011"),
+            ("credentials/serial", "0042\n"),
+        ]);
+        let credentials = files.path("credentials");
+        let system = System { credentials: Some(&credentials), ..MACHINE };
+        let report = files.check(system).unwrap();
+        assert!(report.contains("credential \"psk\" (readable)"), "{report}");
+        assert!(report.contains("\n  serial       0042\n"), "{report}");
+        let config = load(&[files.path("lwm2md.yaml")]).unwrap();
+        let found = config.credentials(Some(&credentials)).unwrap();
+        assert_eq!(found.into_keys().collect::<Vec<_>>(), [101, 102]);
+        assert_eq!(config.device.serial(Some(&credentials)).unwrap().as_deref(), Some("0042"));
+    }
+
+    #[test]
+    fn what_cannot_be_fetched_is_told_with_its_place() {
+        let files = Files::new(&[("lwm2md.yaml", CONFIGURATION), ("credentials/serial", "a\nb")]);
+        let credentials = files.path("credentials");
+        let system = System { credentials: Some(&credentials), ..MACHINE };
+        assert_eq!(
+            files.check(system).unwrap_err(),
+            "\
+DIR/lwm2md.yaml:10:51: servers[0].security.key: cannot read key file DIR/credentials/psk: No such file or directory (os error 2)
+DIR/lwm2md.yaml:15:51: servers[1].security.key: cannot read key file DIR/key: No such file or directory (os error 2)
+DIR/lwm2md.yaml:19:48: objects.device.serial: DIR/credentials/serial: has more than one line
+"
+        );
+        let config = load(&[files.path("lwm2md.yaml")]).unwrap();
+        assert_eq!(config.credentials(None).unwrap_err().len(), 2);
+        let error = config.device.serial(None).unwrap_err().to_string();
+        assert!(error.ends_with("add LoadCredential=serial to the unit"), "{error}");
+
+        for (serial, message) in
+            [("", "is empty"), ("\n \n", "is empty"), (&"x".repeat(256), "longer than 255 bytes")]
+        {
+            fs::write(credentials.join("serial"), serial).unwrap();
+            let error = config.device.serial(Some(&credentials)).unwrap_err().to_string();
+            assert!(error.ends_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_told_and_nothing_else() {
+        let files = Files::new(&[("lwm2md.yaml", "servers: 1\n")]);
+        assert_eq!(
+            files.check(MACHINE).unwrap_err(),
+            "DIR/lwm2md.yaml:1:10: servers: expected a list, got a number\n"
+        );
+    }
+}

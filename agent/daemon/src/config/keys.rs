@@ -1,0 +1,123 @@
+//! The keys of the configuration: the one place that lists them.
+
+use lwm2m_security::MAX_IDENTITY;
+
+use super::shape::Built::{Here, NotYet};
+use super::shape::Need::{Optional, Required};
+use super::shape::{Built, Field, Need, Shape, Word};
+
+const fn field(
+    name: &'static str,
+    shape: Shape,
+    need: Need,
+    built: Built,
+    help: &'static str,
+) -> Field {
+    Field { name, shape, need, built, help }
+}
+
+const fn word(name: &'static str, built: Built) -> Word {
+    Word { name, built }
+}
+
+/// Longest text of a value that goes into an object or an URI query.
+pub(crate) const MAX_TEXT: usize = 255;
+/// Longest path or name of a credential.
+pub(crate) const MAX_PATH: usize = 4095;
+
+const TEXT: Shape = Shape::Text { max: MAX_TEXT };
+const PATH: Shape = Shape::Text { max: MAX_PATH };
+const SECONDS: Shape = Shape::Integer { min: 0, max: u32::MAX as u64 };
+const POSITIVE: Shape = Shape::Integer { min: 1, max: u32::MAX as u64 };
+const ANYTHING: Shape = Shape::Map(&[]);
+
+const VERSIONS: Shape = Shape::Choice(&[word("1.0", Here), word("1.1", Here), word("1.2", Here)]);
+
+/// The whole configuration.
+pub(crate) static ROOT: Shape = Shape::Map(FIELDS);
+
+#[rustfmt::skip] // a table: one row a key
+const FIELDS: &[Field] = &[
+    field("endpoint", TEXT, Optional, Here, "Endpoint Client Name; by default urn:uuid: and an identifier derived from the machine-id"),
+    field("lwm2m_version", VERSIONS, Optional, Here, "Highest LwM2M version to offer, 1.2 by default"),
+    field("min_lwm2m_version", VERSIONS, Optional, Here, "Lowest LwM2M version to step down to, 1.1 by default"),
+    field("deregister_on_stop", Shape::Boolean, Optional, Here, "Say farewell to the servers when the service stops, false by default"),
+    field("servers", Shape::List(&SERVER), Optional, Here, "LwM2M Server accounts"),
+    field("bootstrap", ANYTHING, Optional, NotYet, "LwM2M Bootstrap-Server account"),
+    field("objects", Shape::Map(OBJECTS), Optional, Here, "Settings of the objects"),
+    field("plugins", ANYTHING, Optional, NotYet, "Objects served by other programs"),
+];
+
+static SERVER: Shape = Shape::Map(SERVER_FIELDS);
+
+#[rustfmt::skip] // a table: one row a key
+const SERVER_FIELDS: &[Field] = &[
+    field("short_server_id", Shape::Integer { min: 1, max: 65534 }, Required, Here, "Short Server ID, another for each server"),
+    field("uri", TEXT, Required, Here, "Server URI, coaps://host or coap://host, with :port if it is not the usual one"),
+    field("lifetime", SECONDS, Optional, Here, "Registration lifetime in seconds, 86400 by default; 0 is for ever"),
+    field("binding", Shape::Text { max: 8 }, Optional, Here, "Binding letters, U by default"),
+    field("queue_mode", Shape::Boolean, Optional, Here, "Sleep between exchanges, false by default"),
+    field("awake_time", POSITIVE, Optional, Here, "Seconds to stay awake after the last message in queue mode, 93 by default"),
+    field("default_pmin", SECONDS, Optional, Here, "Default Minimum Period of notifications in seconds"),
+    field("default_pmax", SECONDS, Optional, Here, "Default Maximum Period of notifications in seconds; 0 is none"),
+    field("disable_timeout", SECONDS, Optional, Here, "Seconds for which Disable lasts, 86400 by default"),
+    field("notification_storing", Shape::Boolean, Optional, Here, "Keep notifications while the server cannot be reached, true by default"),
+    field("confirmable_notifications", Shape::Boolean, Optional, Here, "Have notifications acknowledged, false by default"),
+    field("retry", Shape::Map(RETRY), Optional, Here, "How a failed registration is tried again"),
+    field("security", Shape::Map(SECURITY), Required, Here, "How the connection is secured"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const RETRY: &[Field] = &[
+    field("count", POSITIVE, Optional, Here, "Attempts in one sequence, 5 by default"),
+    field("timer", POSITIVE, Optional, Here, "Seconds before the second attempt, doubled after each, 60 by default"),
+    field("sequence_delay", SECONDS, Optional, Here, "Seconds between two sequences, 86400 by default"),
+    field("sequence_count", POSITIVE, Optional, Here, "Sequences before the registration counts as failed, 1 by default"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const SECURITY: &[Field] = &[
+    field("mode", Shape::Choice(MODES), Required, Here, "Security mode"),
+    field("identity", Shape::Text { max: MAX_IDENTITY }, Optional, Here, "Identity that goes with the pre-shared key"),
+    field("key", Shape::OneOf(KEY_SOURCES), Optional, Here, "Where the pre-shared key comes from"),
+];
+
+const MODES: &[Word] = &[
+    word("psk", Here),
+    word("nosec", Here),
+    word("rpk", NotYet),
+    word("x509", NotYet),
+    word("est", NotYet),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const KEY_SOURCES: &[Field] = &[
+    field("credential", PATH, Optional, Here, "Name of a systemd credential"),
+    field("file", PATH, Optional, Here, "A file of raw bytes or hexadecimal digits, readable by its owner alone"),
+    field("hex", Shape::Secret, Optional, Here, "The key itself in hexadecimal digits"),
+    field("base64", Shape::Secret, Optional, Here, "The key itself in base64"),
+    field("pkcs11", ANYTHING, Optional, NotYet, "A key in hardware"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const OBJECTS: &[Field] = &[
+    field("device", Shape::Map(DEVICE), Optional, Here, "Object 3; what is left out is found out from the system"),
+    field("location", ANYTHING, Optional, NotYet, "Object 6"),
+    field("firmware", ANYTHING, Optional, NotYet, "Object 5"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const DEVICE: &[Field] = &[
+    field("manufacturer", TEXT, Optional, Here, "Manufacturer"),
+    field("model", TEXT, Optional, Here, "Model Number"),
+    field("serial", Shape::TextOr { max: MAX_TEXT, other: TEXT_SOURCES }, Optional, Here, "Serial Number, or where to find it"),
+    field("device_type", TEXT, Optional, Here, "Device Type"),
+    field("hardware_version", TEXT, Optional, Here, "Hardware Version"),
+    field("software_version", TEXT, Optional, Here, "Software Version"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const TEXT_SOURCES: &[Field] = &[
+    field("credential", PATH, Optional, Here, "Name of a systemd credential"),
+    field("file", PATH, Optional, Here, "A file with one line of text"),
+];

@@ -1,0 +1,159 @@
+//! The configuration: one YAML file and the `conf.d/*.yaml` beside it.
+//!
+//! 1. `tree`: each file becomes a tree in which everything knows its place; the
+//!    trees are merged in order.
+//! 2. `shape`, `keys`: keys, types and ranges are checked; `schema` prints them.
+//! 3. `account`, `load`: what the values mean together, and the [`Config`].
+//!
+//! Keys are only named here ([`KeySource`]); `credentials` fetches them.
+
+mod account;
+mod keys;
+mod load;
+mod position;
+mod schema;
+mod shape;
+mod tree;
+
+use std::path::PathBuf;
+
+use lwm2m_engine::{Account, EngineConfig};
+use lwm2m_model::Version;
+use lwm2m_security::KeySource;
+
+pub use load::{files, load};
+pub use position::{ConfigError, Position};
+pub use schema::schema;
+
+/// A configuration without a known fault.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Endpoint Client Name, if it is configured.
+    pub endpoint: Option<String>,
+    /// Highest LwM2M version to offer.
+    pub version: Version,
+    /// Lowest LwM2M version to step down to.
+    pub min_version: Version,
+    /// De-register when the service stops.
+    pub deregister_on_stop: bool,
+    /// Server accounts in the order of the file; at least one.
+    pub servers: Vec<Server>,
+    /// Settings of Object 3.
+    pub device: DeviceSettings,
+    /// The files read, in order.
+    pub files: Vec<PathBuf>,
+}
+
+/// A server account and where its key comes from.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// What the engine is told.
+    pub account: Account,
+    /// What the security layer is told; `None` for NoSec.
+    pub psk: Option<PskSettings>,
+}
+
+/// A pre-shared key that is still where it is kept.
+#[derive(Debug, Clone)]
+pub struct PskSettings {
+    /// Identity, 1 to 128 bytes.
+    pub identity: String,
+    /// Where the key is.
+    pub source: KeySource,
+    /// Where the configuration says so, for errors.
+    pub at: Position,
+    /// The key of the configuration that says so.
+    pub key: String,
+}
+
+/// What is configured of Object 3; the rest is found out from the system.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct DeviceSettings {
+    /// Manufacturer (`/3/0/0`).
+    pub manufacturer: Option<String>,
+    /// Model Number (`/3/0/1`).
+    pub model: Option<String>,
+    /// Serial Number (`/3/0/2`).
+    pub serial: Option<TextSource>,
+    /// Device Type (`/3/0/17`).
+    pub device_type: Option<String>,
+    /// Hardware Version (`/3/0/18`).
+    pub hardware_version: Option<String>,
+    /// Software Version (`/3/0/19`).
+    pub software_version: Option<String>,
+}
+
+/// Where a text is.
+#[derive(Debug, Clone)]
+pub enum TextSource {
+    /// In the configuration.
+    Text(String),
+    /// In a systemd credential of this name.
+    Credential(String, Position),
+    /// In a file.
+    File(PathBuf, Position),
+}
+
+impl Config {
+    /// The Endpoint Client Name: the configured one, or `urn:uuid:` with the
+    /// identifier that `machine` derives from the machine-id (never the machine-id
+    /// itself, which would tell the server what other programs use).
+    ///
+    /// # Errors
+    /// [`ConfigError`] if there is neither.
+    pub fn endpoint(
+        &self,
+        machine: impl FnOnce() -> Option<[u8; 16]>,
+    ) -> Result<String, ConfigError> {
+        if let Some(endpoint) = &self.endpoint {
+            return Ok(endpoint.clone());
+        }
+        machine().map(endpoint_of).ok_or_else(|| ConfigError::Unreadable {
+            path: self.files.first().cloned().unwrap_or_default(),
+            message: "endpoint: missing, and this system has no machine-id to derive one from"
+                .into(),
+        })
+    }
+
+    /// What the engine is made with.
+    pub fn engine_config(&self, endpoint: String, seed: [u8; 32]) -> EngineConfig {
+        EngineConfig {
+            endpoint,
+            version: self.version,
+            min_version: self.min_version,
+            bindings: BINDINGS.into(),
+            accounts: self.servers.iter().map(|server| server.account.clone()).collect(),
+            coap: lwm2m_coap::Config::default(),
+            seed,
+        }
+    }
+}
+
+/// The endpoint name of a machine whose derived identifier is `id`.
+pub fn endpoint_of(id: [u8; 16]) -> String {
+    format!("urn:uuid:{}", uuid_text(id))
+}
+
+/// `6ba7b810-9dad-11d1-80b4-00c04fd430c8`.
+fn uuid_text(id: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (place, byte) in id.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// Names lwm2md where an identifier is derived from the machine-id, so that other
+/// programs derive others.
+pub const APPLICATION_ID: [u8; 16] = 0x010c_d5f9_c333_4df2_96ae_e5cd_5d86_1450_u128.to_be_bytes();
+
+/// Bindings built into this version, as `/3/0/16` lists them.
+pub const BINDINGS: &str = "U";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! A configuration together with what it only names: keys and the serial number.
+
+use std::collections::HashMap;
+
+use lwm2m_objects::{DeviceConfig, Roots, machine_id};
+use lwm2m_transport::LinkSecurity;
+use lwm2md::cli::Cli;
+use lwm2md::config::{self, Config, ConfigError};
+
+use crate::credentials_directory;
+
+/// A configuration with its keys.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) endpoint: String,
+    pub(crate) credentials: HashMap<u16, LinkSecurity>,
+    pub(crate) device: DeviceConfig,
+}
+
+impl Loaded {
+    /// Reads the files that the command line names, and the keys they name.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(crate) fn read(cli: &Cli) -> Result<Self, Vec<ConfigError>> {
+        let files = config::files(&cli.config).map_err(|error| vec![error])?;
+        let config = config::load(&files)?;
+        let directory = credentials_directory();
+        let machine = || machine_id::app_specific(&Roots::default(), config::APPLICATION_ID);
+        let mut errors = Vec::new();
+        let endpoint = config.endpoint(machine).map_err(|error| errors.push(error));
+        let credentials =
+            config.credentials(directory.as_deref()).map_err(|found| errors.extend(found));
+        let serial = config.device.serial(directory.as_deref()).map_err(|error| errors.push(error));
+        let (Ok(endpoint), Ok(credentials), Ok(serial)) = (endpoint, credentials, serial) else {
+            return Err(errors);
+        };
+        let credentials =
+            credentials.into_iter().map(|(server, psk)| (server, LinkSecurity::Psk(psk))).collect();
+        let device = device(&config, serial);
+        Ok(Self { config, endpoint, credentials, device })
+    }
+}
+
+fn device(config: &Config, serial: Option<String>) -> DeviceConfig {
+    let device = &config.device;
+    DeviceConfig {
+        manufacturer: device.manufacturer.clone(),
+        model: device.model.clone(),
+        serial,
+        device_type: device.device_type.clone(),
+        hardware_version: device.hardware_version.clone(),
+        software_version: device.software_version.clone(),
+        ..DeviceConfig::new(config::BINDINGS)
+    }
+}

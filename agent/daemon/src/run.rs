@@ -1,0 +1,174 @@
+//! `lwm2md` as a service: from the configuration to SIGTERM.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lwm2m_engine::Deregister;
+use lwm2m_objects::{BusHandle, Device, ObjectHost, Roots};
+use lwm2m_transport::clock;
+use lwm2md::cli::{Bus as BusOption, Cli};
+use lwm2md::config;
+use lwm2md::state_dir::state_dir;
+use lwm2md::systemd::{Notifier, watchdog_interval};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use crate::WRONG_CONFIGURATION;
+use crate::agent::{Agent, Parts};
+use crate::bus::Bus;
+use crate::loaded::Loaded;
+use crate::reload::{Fixed, reload};
+use crate::status_file::StatusFile;
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn run(cli: &Cli) -> ExitCode {
+    let loaded = match Loaded::read(cli) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            for error in errors {
+                error!("{error}");
+            }
+            return ExitCode::from(WRONG_CONFIGURATION);
+        }
+    };
+    let environment = std::env::var_os("STATE_DIRECTORY");
+    if let Err(error) = state_dir(cli.state_dir.as_deref(), environment.as_deref()) {
+        error!("{error}");
+        return ExitCode::from(WRONG_CONFIGURATION);
+    }
+    match serve(cli, loaded).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(cli: &Cli, mut loaded: Loaded) -> std::io::Result<()> {
+    let mut signals = Signals::new()?;
+    let notifier = Notifier::from_environment()?;
+    let (asks, asked) = mpsc::channel(MAX_ASKS);
+    let (bus, handle) = match &cli.bus {
+        BusOption::None => (None, BusHandle::absent()),
+        BusOption::On(address) => {
+            let (bus, handle) = Bus::start(address.clone(), asks.clone());
+            (Some(bus), handle)
+        }
+    };
+    let seed = seed()?;
+    let mut engine = loaded.config.engine_config(loaded.endpoint.clone(), seed);
+    engine.bindings = config::BINDINGS.into();
+    let mut objects = ObjectHost::new(clock::now);
+    let device = loaded.device.clone();
+    objects.add(Box::new(Device::new(device, Roots::default(), handle, objects.sender())));
+    let (changes, mut changed) = mpsc::channel(1);
+    let events = Box::new(move |event: &lwm2m_engine::Event| {
+        if StatusFile::concerns(event) {
+            // One that waits is enough: the state is looked at when it is taken.
+            let _ = changes.try_send(());
+        }
+    });
+    let credentials = loaded.credentials.clone();
+    let mut agent = Agent::new(Parts { engine, credentials, objects, asks: asked, bus, events })?;
+    let fixed = Fixed::of(&loaded);
+    let mut status_file = StatusFile::from_environment();
+    info!("lwm2md {} starts as {}", env!("CARGO_PKG_VERSION"), loaded.endpoint);
+    show(&agent, &notifier, &mut status_file);
+    notifier.ready();
+    let mut watchdog = Watchdog::new(watchdog_interval());
+    loop {
+        tokio::select! {
+            biased;
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => {
+                notifier.reloading();
+                reload(cli, &fixed, &mut loaded, &mut agent);
+                show(&agent, &notifier, &mut status_file);
+                notifier.ready();
+            }
+            () = watchdog.due() => notifier.watchdog(),
+            Some(()) = changed.recv() => show(&agent, &notifier, &mut status_file),
+            () = agent.run() => {}
+        }
+    }
+    notifier.stopping();
+    let deregister = if loaded.config.deregister_on_stop {
+        info!("lwm2md stops and de-registers");
+        Deregister::Yes
+    } else {
+        info!("lwm2md stops; registrations hold until their lifetime ends");
+        Deregister::No
+    };
+    agent.stop(deregister).await;
+    status_file.remove();
+    Ok(())
+}
+
+/// Tells systemd and `status.json` how things stand.
+fn show(agent: &Agent, notifier: &Notifier, status_file: &mut StatusFile) {
+    let status = agent.status();
+    status_file.write(&status, clock::now().boot);
+    notifier.status(&summary(&status));
+}
+
+/// One line for `systemctl status`.
+fn summary(status: &lwm2m_engine::Status) -> String {
+    let servers: Vec<String> = status
+        .servers
+        .iter()
+        .map(|server| {
+            let reason = server.last_error.as_ref().map(|error| format!(" ({error})"));
+            let (id, state) = (server.short_server_id, server.state.name());
+            format!("server {id} {state}{}", reason.unwrap_or_default())
+        })
+        .collect();
+    servers.join(", ")
+}
+
+/// Randomness of the system, from which all of the engine's comes.
+pub(crate) fn seed() -> std::io::Result<[u8; 32]> {
+    use std::io::Read;
+    let mut seed = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(seed)
+}
+
+/// The signals of a service.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// When systemd wants to hear that the loop goes round; never without systemd.
+struct Watchdog(Option<tokio::time::Interval>);
+
+impl Watchdog {
+    fn new(interval: Option<Duration>) -> Self {
+        Self(interval.map(tokio::time::interval))
+    }
+
+    /// Cancel safe.
+    async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Questions of the bus that may wait; then the askers wait.
+const MAX_ASKS: usize = 64;

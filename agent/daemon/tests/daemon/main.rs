@@ -1,0 +1,12 @@
+//! The daemon as it is installed: its binary against real servers on loopback, a
+//! private bus and the service manager's socket, one file per theme.
+
+mod bus_methods;
+mod bus_signals;
+mod keys;
+mod links;
+mod reload;
+mod start;
+mod status;
+mod stop;
+mod support;
