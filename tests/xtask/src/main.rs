@@ -1,0 +1,50 @@
+//! The tasks of this repository: set-up, demo, tests, checks.
+//!
+//! It runs before anything is installed, so it depends on no C library.
+
+mod demo;
+mod graph;
+mod packages;
+mod run;
+mod tests;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let result = match task.as_str() {
+        "setup" => packages::setup(packages::Purpose::Tests),
+        "demo" => demo::run(&rest),
+        "test" => tests::test(),
+        "ci" => tests::ci(),
+        "check-graph" => graph::check(),
+        "bench" => tests::bench(&rest),
+        "help" | "--help" | "-h" | "" => {
+            eprintln!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("xtask: there is no task \"{other}\"\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {task}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  setup         install the Debian packages that are missing (as root; else say which)
+  demo [ARGS]   build, then run `lwm2md demo ARGS`: a server and the agent on loopback
+  test          every test that needs no special hardware
+  ci            format, lints, crate graph, then `test`
+  check-graph   show the crate graph and fail if an arrow points the wrong way
+  bench [ARGS]  figures of speed and memory of the release build";

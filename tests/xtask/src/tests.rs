@@ -1,0 +1,63 @@
+//! `cargo xtask test` and `cargo xtask ci`.
+
+use anyhow::{Result, bail};
+
+use crate::packages::{self, Purpose};
+use crate::run::{cargo, is_there, output, root, target};
+use crate::{demo, graph};
+
+/// Every test that needs no special hardware.
+pub(crate) fn test() -> Result<()> {
+    packages::setup(Purpose::Tests)?;
+    let log = target().join("interop-scenarios.txt");
+    let _ = std::fs::remove_file(&log); // it may not be there
+    cargo(&["test", "--workspace", "--no-fail-fast"])?;
+    leshan_scenarios(&log)?;
+    cargo(&["build", "--package", "lwm2md"])?;
+    let script = root().join("tests/server/scripts/first-light.txt").display().to_string();
+    demo::play(&["--script".into(), script.clone()])?;
+    demo::play(&["--script".into(), script, "--loss".into(), "20".into()])?;
+    eprintln!("test: everything passed");
+    Ok(())
+}
+
+/// What has to hold before a change lands; the cheap checks come first.
+pub(crate) fn ci() -> Result<()> {
+    packages::setup(Purpose::Tests)?;
+    cargo(&["fmt", "--all", "--check"])?;
+    graph::check()?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    test()
+}
+
+/// Figures of the release build.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    packages::setup(Purpose::Build)?;
+    cargo(&["build", "--release", "--package", "lwm2md", "--package", "lwm2m-bench"])?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    crate::run::run(&target().join("release/lwm2m-bench").display().to_string(), &arguments)
+}
+
+/// Interop with Leshan needs Java; where it is, enough scenarios must have run.
+fn leshan_scenarios(log: &std::path::Path) -> Result<()> {
+    if !is_there("java") || !is_there("mvn") {
+        eprintln!("test: NOT RUN: interop with Leshan (needs java and mvn)");
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let mut names: Vec<&str> = text.lines().filter(|line| line.starts_with("leshan ")).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < LEAST_LESHAN_SCENARIOS {
+        bail!(
+            "only {} scenarios with Leshan ran, expected {LEAST_LESHAN_SCENARIOS} or more: {names:?}",
+            names.len()
+        );
+    }
+    let java = output("java", &["--version"])?;
+    let java = java.lines().next().unwrap_or_default();
+    eprintln!("test: {} scenarios with Leshan ran ({java})", names.len());
+    Ok(())
+}
+
+const LEAST_LESHAN_SCENARIOS: usize = 10;
