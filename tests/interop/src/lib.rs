@@ -1,0 +1,24 @@
+//! Foreign peers for the agent: Leshan, aiocoap and libcoap, started and driven by tests.
+//!
+//! [`Leshan`](leshan::Leshan) and [`Aiocoap`](aiocoap::Aiocoap) start LwM2M servers that
+//! are driven through a [`Server`]; [`libcoap`] runs a CoAP server that takes
+//! registrations and a CoAP client that can speak from that server's port. Each has an
+//! `available()` that says whether this machine can run it. [`Agent`] runs the agent
+//! itself against them. `README.md` says what works.
+
+mod agent;
+pub mod aiocoap;
+mod error;
+mod json_process;
+pub mod leshan;
+pub mod libcoap;
+mod message;
+pub mod program;
+pub mod scenario;
+mod server;
+mod setup;
+
+pub use agent::{Agent, AgentConfig};
+pub use error::{PeerError, Refusal};
+pub use message::{Event, Link, Registration, Response};
+pub use server::{CancelBy, Server};

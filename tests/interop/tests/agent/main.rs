@@ -1,0 +1,7 @@
+//! The agent against foreign peers: one test for each scenario.
+
+mod aiocoap;
+mod leshan;
+mod libcoap;
+mod raw;
+mod support;
