@@ -121,7 +121,7 @@ impl Queue {
         let answers = self.waiting_answers();
         if message.purpose.is_response() {
             self.waiting.insert(answers, message);
-        } else if self.waiting.len() - answers + self.acknowledged.len() < config.max_queue.max(1) {
+        } else if self.pending() < config.max_queue.max(1) {
             self.waiting.push_back(message);
         } else {
             return Err(message);
@@ -272,6 +272,11 @@ impl Queue {
 
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Requests and notifications that wait, which [`Config::max_queue`] bounds.
+    pub(crate) fn pending(&self) -> usize {
+        self.waiting.len() - self.waiting_answers() + self.acknowledged.len()
     }
 
     /// How many answers wait; they stand before all others.

@@ -184,6 +184,13 @@ impl Endpoint {
         self.exchanges.len() == 0 && self.queue.is_empty() && self.bodies.is_empty()
     }
 
+    /// True if a confirmable notification finds a place to wait, with a few left for
+    /// requests of ours: whoever has more to tell than that tells it later.
+    pub fn has_room(&self) -> bool {
+        let most = self.config.max_queue.saturating_sub(KEPT_FOR_REQUESTS).max(1);
+        self.queue.pending() < most
+    }
+
     /// When a message was last sent or received; malformed datagrams do not count.
     pub fn last_activity(&self) -> Option<Instant> {
         self.last_activity
@@ -264,6 +271,9 @@ impl Endpoint {
         self.outbox.push_back(datagram);
     }
 }
+
+/// Places in the queue that notifications leave to requests.
+const KEPT_FOR_REQUESTS: usize = 4;
 
 /// An empty message: ACK or RST of the message with this id.
 fn empty(kind: Kind, id: u16) -> Vec<u8> {
