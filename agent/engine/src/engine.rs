@@ -215,11 +215,7 @@ impl Engine {
                 CoapEvent::RequestTimedOut { request } => {
                     self.request_failed(id, request, "the server does not answer");
                 }
-                // Is it still there? An Update will tell.
-                CoapEvent::NotificationTimedOut { token } => {
-                    self.notification_lost(id, token);
-                    self.update_due(id, now);
-                }
+                CoapEvent::NotificationTimedOut { token } => self.notification_lost(id, token),
             }
         }
     }

@@ -19,6 +19,7 @@ use lwm2m_model::{Attributes, Code, Entry, Instant, Path, Reply, RequestError};
 use crate::dispatch::Pending;
 use crate::engine::Engine;
 use crate::observe::{Observation, ObservationId, Observer};
+use crate::server::Server;
 use crate::{
     CallOperation, CallReply, CallResult, Direction, MessageRecord, Output, binding, reply,
 };
@@ -99,10 +100,16 @@ impl Engine {
         self.attributes_differ(&concerned);
     }
 
-    /// A confirmable notification has found nobody: its values are sent again when
-    /// the server is back.
+    /// A confirmable notification has found nobody. An Update tells whether the server
+    /// is there, and the values are sent again; if it was the end of an observation,
+    /// only a Register tells a server that it is over.
     pub(crate) fn notification_lost(&mut self, server: u16, token: Token) {
-        for id in self.with_token(server, token) {
+        let lost = self.with_token(server, token);
+        if lost.is_empty() && self.servers.get(&server).is_some_and(Server::is_registered) {
+            return self.send_register(server);
+        }
+        self.update_due(server, self.now.boot);
+        for id in lost {
             if let Some(observation) = self.observations.get_mut(id) {
                 observation.latched = true;
             }
@@ -237,24 +244,23 @@ impl Engine {
                 observation.mark(path);
             }
         }
-        let due = Due::of(observation, &attributes);
-        let observer = observation.observer;
-        if due.sending.is_some_and(|at| at <= now) && self.reaches(observer) {
-            self.send_notification(id, &attributes, entries);
+        let kind = kind(observation, &attributes, now);
+        if Due::of(observation, &attributes).sending.is_some_and(|at| at <= now)
+            && self.may_send(id, kind)
+        {
+            self.send_notification(id, kind, entries);
         }
         self.arm(id);
     }
 
-    fn send_notification(&mut self, id: ObservationId, attributes: &Attributes, entries: &[Entry]) {
+    fn send_notification(&mut self, id: ObservationId, kind: Kind, entries: &[Entry]) {
         let now = self.now.boot;
         let Some(observation) = self.observations.get_mut(id) else { return };
-        let confirmable = attributes.con == Some(true)
-            || now - observation.last_confirmable >= CONFIRMABLE_AT_LEAST;
         observation.latched = false;
         observation.last_sent = now;
         observation.reference.sent(entries.to_vec());
         observation.sequence = (observation.sequence + 1) & MAX_SEQUENCE;
-        if confirmable {
+        if kind == Kind::Confirmable {
             observation.last_confirmable = now;
         }
         match observation.observer {
@@ -268,8 +274,6 @@ impl Engine {
                 match reply::encode(format, &path, entries) {
                     Ok(payload) => {
                         let reply = Reply::content(format, payload);
-                        let kind =
-                            if confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
                         self.transmit_notification(observer, &path, reply, Some(number), kind);
                     }
                     // The values no longer fit the format that was agreed on.
@@ -282,11 +286,10 @@ impl Engine {
     /// The target of an observation is gone: 4.04 ends it (Core 8.2), as soon as the
     /// server can be told.
     fn target_gone(&mut self, id: ObservationId) {
-        let Some(observer) = self.observations.get(id).map(|held| held.observer) else { return };
-        if self.reaches(observer) {
+        if self.may_send(id, Kind::Confirmable) {
             self.end_with(id, Code::NOT_FOUND, "its target is gone".into());
-        } else if let Some(observation) = self.observations.get_mut(id) {
-            observation.latched = true;
+        } else {
+            self.arm(id);
         }
     }
 
@@ -333,19 +336,27 @@ impl Engine {
         }
     }
 
-    /// True if a notification can go out now. Asleep without a link, one is opened;
-    /// the notification follows the Update.
-    fn reaches(&mut self, observer: Observer) -> bool {
-        let Observer::Server { id, .. } = observer else {
+    /// True if a notification can go out now; else it is latched for later. Asleep
+    /// without a link, one is opened, and the notification follows the Update.
+    fn may_send(&mut self, id: ObservationId, kind: Kind) -> bool {
+        let now = self.now.boot;
+        let Some(observation) = self.observations.get_mut(id) else { return false };
+        let Observer::Server { id: server_id, .. } = observation.observer else { return true };
+        let Some(server) = self.servers.get(&server_id) else { return false };
+        let full = server
+            .endpoint
+            .as_ref()
+            .is_some_and(|endpoint| kind == Kind::Confirmable && !endpoint.has_room());
+        if server.is_registered() && !full {
             return true;
-        };
-        let Some(server) = self.servers.get(&id) else {
-            return false;
-        };
-        if server.is_asleep() && server.endpoint.is_none() {
-            self.send_update(id);
         }
-        self.servers.get(&id).is_some_and(crate::server::Server::is_registered)
+        observation.latched = true;
+        if full {
+            observation.retry_at = Some(now + MAKES_ROOM);
+        } else if server.is_asleep() {
+            self.send_update(server_id);
+        }
+        false
     }
 
     /// True if a notification is worth a sample now; a server that is away is told
@@ -359,6 +370,12 @@ impl Engine {
                 .is_some_and(|server| server.is_registered() || server.is_asleep()),
         }
     }
+}
+
+/// How the next notification of an observation travels.
+fn kind(observation: &Observation, attributes: &Attributes, now: Instant) -> Kind {
+    let overdue = now - observation.last_confirmable >= CONFIRMABLE_AT_LEAST;
+    if attributes.con == Some(true) || overdue { Kind::Confirmable } else { Kind::NonConfirmable }
 }
 
 /// When an observation is due for what.
@@ -402,6 +419,9 @@ const INSTANCE_DEPTH: usize = 2;
 const MAX_SEQUENCE: u32 = 0x00ff_ffff;
 /// A notification is confirmable at least so often (RFC 7641 4.5).
 const CONFIRMABLE_AT_LEAST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Where more confirmable notifications are due than may wait, the others are tried
+/// again after this.
+const MAKES_ROOM: Duration = Duration::from_secs(1);
 /// First pause after an object has not answered; doubled with each failure.
 const RETRY_SAMPLE: Duration = Duration::from_secs(10);
 const MAX_DOUBLINGS: u32 = 6;

@@ -135,7 +135,7 @@ impl Engine {
 
     // -- 3, 4: Register
 
-    fn send_register(&mut self, id: u16) {
+    pub(crate) fn send_register(&mut self, id: u16) {
         let now = self.now.boot;
         let Some(told) = self.announced(id) else { return };
         let endpoint_name = self.config.endpoint.clone();
