@@ -1,0 +1,99 @@
+//! Disable, and the orderly stop (Core 5.7).
+
+use lwm2m_engine::{Command, Deregister, Event, ServerState};
+use lwm2m_model::{Code, Value};
+use lwm2m_world::{Ask, World, secs};
+
+#[test]
+fn disable_answers_deregisters_keeps_silent_and_registers_again() {
+    let mut world = World::registered(|setup| setup.account().disable_timeout = 1000);
+    world.observe("/3303/0/5700", "pmax=10");
+    assert_eq!(world.execute("/1/0/4", ""), Code::CHANGED);
+    world.run_for(secs(1));
+    assert_eq!(world.server.last("De-register").code, Code::DELETED);
+    assert_eq!(world.server.last("De-register").path, "/rd/1");
+    assert_eq!(world.state(), ServerState::Disabled);
+    let silent = world.now;
+    let disturbing = world.send(Ask::read("/3/0/0").uninvited());
+    world.change("/3303/0/5700", Value::Float(50.0));
+    world.run_for(secs(990));
+    assert!(world.sent_since(silent).is_empty(), "nothing may be sent");
+    assert!(!matches!(world.server.outcome(disturbing), Some(lwm2m_world::Outcome::Response(_))));
+    world.until_registered(secs(20));
+    assert_eq!(world.server.accepted("Register"), 2);
+    let disabled = world.events(|event| matches!(event, Event::Disabled { .. }));
+    assert_eq!(disabled.len(), 1);
+}
+
+#[test]
+fn the_server_chooses_how_long_it_is_disabled() {
+    let mut world = World::registered(|_| {});
+    assert_eq!(world.write("/1/0/5", "30"), Code::CHANGED);
+    assert_eq!(world.execute("/1/0/4", ""), Code::CHANGED);
+    world.run_for(secs(29));
+    assert_eq!(world.state(), ServerState::Disabled);
+    world.until_registered(secs(3));
+}
+
+#[test]
+fn disable_takes_no_argument() {
+    let mut world = World::registered(|_| {});
+    assert_eq!(world.execute("/1/0/4", "5"), Code::BAD_REQUEST);
+    assert_eq!(world.state(), ServerState::Registered);
+}
+
+#[test]
+fn a_change_of_network_does_not_end_the_silence() {
+    let mut world = World::registered(|setup| setup.account().disable_timeout = 500);
+    world.execute("/1/0/4", "");
+    world.run_for(secs(10));
+    let silent = world.now;
+    world.change_address();
+    world.command(Command::Update { server: None });
+    world.run_for(secs(400));
+    assert!(world.sent_since(silent).is_empty());
+}
+
+#[test]
+fn a_farewell_that_is_not_answered_is_over_after_two_seconds() {
+    let mut world = World::registered(|setup| setup.account().disable_timeout = 100);
+    let disable = world.send(Ask::execute("/1/0/4", ""));
+    world.run_until("the answer", secs(1), |world| world.server.outcome(disable).is_some());
+    world.server.manner.is_silent = true;
+    world.run_for(secs(3));
+    assert_eq!(world.state(), ServerState::Disabled);
+    world.server.manner.is_silent = false;
+    world.until_registered(secs(110));
+}
+
+#[test]
+fn a_stop_says_farewell_if_it_is_asked_to() {
+    let mut world = World::registered(|setup| setup.queue_mode());
+    world.until_asleep();
+    world.command(Command::Stop { deregister: Deregister::Yes });
+    world.run_for(secs(1));
+    assert_eq!(world.server.accepted("De-register"), 1);
+    assert!(world.device.stopped);
+    assert!(world.server.believed().is_none());
+    let stopped = world.now;
+    world.run_for(secs(200_000));
+    assert!(world.sent_since(stopped).is_empty());
+}
+
+#[test]
+fn a_reboot_is_no_farewell() {
+    let mut world = World::registered(|_| {});
+    let before = world.now;
+    world.command(Command::Stop { deregister: Deregister::No });
+    assert!(world.device.stopped);
+    world.run_for(secs(200_000));
+    assert!(world.sent_since(before).is_empty());
+}
+
+#[test]
+fn a_stop_waits_two_seconds_for_a_dead_server_at_most() {
+    let mut world = World::registered(|_| {});
+    world.server.manner.is_silent = true;
+    world.command(Command::Stop { deregister: Deregister::Yes });
+    world.run_until("stopped", secs(3), |world| world.device.stopped);
+}
