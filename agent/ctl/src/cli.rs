@@ -177,7 +177,7 @@ mod tests {
         for (text, message) in [
             ("pmin", "pmin needs a value: pmin=..."),
             ("pmn=1", "\"pmn\" is no attribute that can be written"),
-            ("pmin=x", "bad value of pmin"),
+            ("pmin=x", "bad value of pmin: \"x\""),
             ("lt=5 gt=5", "lt, gt and st contradict each other"),
         ] {
             assert_eq!(parse(text), Err(message.into()));

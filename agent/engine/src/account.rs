@@ -67,7 +67,9 @@ pub struct Retry {
     pub timer: u32,
     /// Seconds between two sequences (`/1/x/19`).
     pub sequence_delay: u32,
-    /// Sequences before the registration counts as failed (`/1/x/20`).
+    /// Sequences before the registration counts as failed (`/1/x/20`). Kept for
+    /// servers to read: what follows then is bootstrap, and without a
+    /// bootstrap server sequences go on for ever.
     pub sequence_count: u32,
 }
 
@@ -99,6 +101,15 @@ impl SecurityMode {
 }
 
 impl Account {
+    /// True if a registration under this account is one under `changed` too: the same
+    /// server, and what only a Register tells to servers of every version.
+    pub(crate) fn keeps_registration(&self, changed: &Self) -> bool {
+        self.uri == changed.uri
+            && self.security == changed.security
+            && self.identity == changed.identity
+            && self.queue_mode == changed.queue_mode
+    }
+
     /// An account with every optional resource at its default.
     pub fn new(short_server_id: u16, uri: impl Into<String>) -> Self {
         Self {

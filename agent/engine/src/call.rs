@@ -46,13 +46,6 @@ pub enum CallOperation {
     /// The answer to an Execute that was promised has gone out: do it now. No
     /// reply is expected.
     Proceed,
-    /// Make an instance: [`CallReply::Created`].
-    Create {
-        /// The identifier asked for; `None` leaves it to the object.
-        instance: Option<u16>,
-        /// Values; paths of an instance that is to be numbered hold 0.
-        entries: Vec<Entry>,
-    },
     /// Remove the instance or resource instance: [`CallReply::Done`].
     Delete,
 }
@@ -70,8 +63,6 @@ pub enum CallReply {
     /// It will be done when [`CallOperation::Proceed`] says that the answer is
     /// out; for what ends the connection or the system (Objects 5, Reboot).
     AfterAnswer,
-    /// The instance made.
-    Created(u16),
 }
 
 /// The result of a call.

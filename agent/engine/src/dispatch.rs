@@ -14,7 +14,8 @@ use std::time::Duration;
 use lwm2m_coap::{CacheKey, ExchangeId, Token};
 use lwm2m_model::{
     Arguments, AttributeUpdate, Attributes, Code, Content, ContentFormat, Entry, Instant,
-    ObjectDef, Operation, Path, Request, RequestError, ResourceDef, Version, WriteMode,
+    ObjectDef, Operation, Path, Request, RequestError, ResourceDef, Value, Version, WriteMode,
+    objects::id,
 };
 
 use crate::engine::Engine;
@@ -67,7 +68,7 @@ pub(crate) enum Pending {
     Observe { job: Job, format: ContentFormat, own: Option<Attributes> },
     /// Answer a Discover.
     Discover { job: Job, depth: usize },
-    /// Answer a Write, Execute, Create or Delete.
+    /// Answer a Write, Execute or Delete.
     Act { job: Job },
     /// Attach attributes, if the target exists.
     Attach { job: Job, update: AttributeUpdate },
@@ -176,6 +177,7 @@ impl Engine {
             }
             Operation::Execute => {
                 let arguments = arguments(&job.payload)?;
+                self.check_promises()?;
                 let pending = Pending::Act { job: job.clone() };
                 self.call(&job.path, CallOperation::Execute(arguments), pending);
             }
@@ -197,11 +199,11 @@ impl Engine {
         let server = pending.job().and_then(|job| job.origin.server());
         let call = Call { id, path: path.clone(), operation, server };
         match path.object_id() {
-            Some(SECURITY) => {
+            Some(id::SECURITY) => {
                 let result = self.security_object(&call);
                 self.complete(call.id, pending, result);
             }
-            Some(SERVER) => {
+            Some(id::SERVER) => {
                 let result = self.server_object(&call);
                 self.complete(call.id, pending, result);
             }
@@ -244,6 +246,15 @@ impl Engine {
         jobs.any(|job| job.origin.server() == Some(id))
     }
 
+    /// An Execute may become an action that waits for its answer to arrive.
+    fn check_promises(&self) -> Result<(), RequestError> {
+        if self.promised.len() < MAX_PROMISES {
+            return Ok(());
+        }
+        let reason = "too many actions wait for their answers to arrive";
+        Err(RequestError::new(Code::SERVICE_UNAVAILABLE, reason))
+    }
+
     /// CORE-02: what holds credentials is out of reach for servers. The operator
     /// may look at accounts.
     fn check_visible(&self, job: &Job) -> Result<(), RequestError> {
@@ -251,7 +262,7 @@ impl Engine {
             let reason = format!("there is no device \"{prefix}\" behind this one");
             return Err(RequestError::new(Code::NOT_FOUND, reason));
         }
-        let secret = matches!(job.path.object_id(), Some(SECURITY | 21 | 23));
+        let secret = matches!(job.path.object_id(), Some(id::SECURITY | id::OSCORE | id::COSE));
         match (secret, job.origin, &job.operation) {
             (true, Origin::Server { .. }, _) => {
                 Err(RequestError::new(Code::UNAUTHORIZED, "servers have no access to credentials"))
@@ -329,7 +340,7 @@ impl Engine {
     /// (CORE-138).
     fn check_links(&self, entries: &[Entry]) -> Result<(), RequestError> {
         for entry in entries {
-            let Some(lwm2m_model::Value::Objlnk(link)) = entry.value() else { continue };
+            let Some(Value::Objlnk(link)) = entry.value() else { continue };
             let found = match (link.object, link.instance) {
                 (u16::MAX, u16::MAX) => true,
                 (object, instance) => self.objects.get(&object).is_some_and(|entry| {
@@ -421,10 +432,10 @@ fn arguments(payload: &Payload) -> Result<Arguments, RequestError> {
     Arguments::parse(text).map_err(|error| wrong(error.to_string()))
 }
 
-const SECURITY: u16 = 0;
-const SERVER: u16 = 1;
 /// Requests that one object works on at once; more are answered 5.03.
 const MAX_CALLS_OF_OBJECT: usize = 8;
+/// Actions that wait for their answers to arrive; another Execute is answered 5.03.
+const MAX_PROMISES: usize = 64;
 /// A call that is not answered so long is given up. Less than MAX_TRANSMIT_WAIT,
 /// for which a server waits after the empty ACK.
 const CALL_LIMIT: Duration = Duration::from_secs(60);

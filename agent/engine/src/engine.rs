@@ -34,14 +34,11 @@ pub struct Engine {
     pub(crate) calls: BTreeMap<crate::CallId, Box<OpenCall>>,
     pub(crate) next_call: u64,
     pub(crate) next_link: u32,
-    next_instance: u16,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) stopping: bool,
-    /// The request of ours that a server has not answered yet, by name.
-    pub(crate) last_request: BTreeMap<u16, &'static str>,
     /// Promised actions that wait for their answer to be on the wire.
     pub(crate) promised: Vec<Promise>,
-    monitor: bool,
+    pub(crate) monitor: bool,
 }
 
 /// Objects by Object ID.
@@ -65,6 +62,7 @@ pub(crate) struct Promise {
 
 impl Engine {
     /// An engine whose accounts register at once: they wait for the first input.
+    /// Accounts beyond [`MAX_SERVERS`] are left out.
     pub fn new(config: EngineConfig, now: Now) -> Self {
         let mut engine = Self {
             random: Random::from_seed(config.seed),
@@ -77,14 +75,12 @@ impl Engine {
             calls: BTreeMap::new(),
             next_call: 0,
             next_link: 0,
-            next_instance: 0,
             outputs: VecDeque::new(),
             stopping: false,
-            last_request: BTreeMap::new(),
             promised: Vec::new(),
             monitor: false,
         };
-        for account in engine.config.accounts.clone() {
+        for account in std::mem::take(&mut engine.config.accounts) {
             engine.add_server(account);
         }
         engine.list_accounts();
@@ -257,16 +253,20 @@ impl Engine {
         }
     }
 
-    // -- accounts and objects
+    // Accounts and objects.
 
+    /// Adds an account under the lowest instance that is free: a configuration that is
+    /// read again and again uses up none.
     fn add_server(&mut self, account: Account) {
-        let instance = self.next_instance;
-        self.next_instance += 1;
+        if self.servers.len() >= MAX_SERVERS {
+            return;
+        }
+        let Some(instance) = (0..u16::MAX).find(|id| self.server_at(*id).is_none()) else {
+            return;
+        };
         let id = account.short_server_id;
         let server = Server::new(account, instance, self.config.version, self.now.boot);
-        if self.servers.len() < MAX_SERVERS {
-            self.servers.insert(id, server);
-        }
+        self.servers.insert(id, server);
     }
 
     /// Takes over accounts of a configuration read again. An account that has not
@@ -286,16 +286,13 @@ impl Engine {
             let id = account.short_server_id;
             let now = self.now.boot;
             match self.servers.get_mut(&id) {
-                Some(server) if server.configured == account => {}
+                Some(server) if server.configured == account && !server.is_leaving() => {}
                 Some(server) => {
-                    let same_peer = server.configured.uri == account.uri
-                        && server.configured.security == account.security
-                        && server.configured.identity == account.identity
-                        // Only a Register tells it to servers of every version.
-                        && server.configured.queue_mode == account.queue_mode;
+                    let goes_on =
+                        server.configured.keeps_registration(&account) && !server.is_leaving();
                     server.configured = account.clone();
                     server.account = account;
-                    if same_peer {
+                    if goes_on {
                         self.update_due(id, now);
                     } else {
                         server.registration = None;
@@ -309,17 +306,14 @@ impl Engine {
             }
         }
         self.list_accounts();
-        self.object_list_changed();
     }
 
-    /// Objects 0 and 1 have an instance an account.
+    /// Objects 0 and 1 have an instance an account; servers are told if what they know
+    /// of them has changed.
     pub(crate) fn list_accounts(&mut self) {
-        let mut instances: Vec<u16> = self.servers.values().map(|server| server.instance).collect();
-        instances.sort_unstable();
+        let instances: Vec<u16> = self.servers.values().map(|server| server.instance).collect();
         for definition in [&objects::SECURITY, &objects::SERVER] {
-            let definition = Arc::new(definition.clone());
-            let entry = ObjectEntry { definition, instances: instances.clone() };
-            self.objects.insert(entry.definition.id, entry);
+            self.object(Arc::new(definition.clone()), instances.clone());
         }
     }
 
@@ -332,7 +326,7 @@ impl Engine {
         self.object_list_changed();
     }
 
-    // -- look-ups
+    // Look-ups.
 
     pub(crate) fn server_of(&self, link: LinkId) -> Option<u16> {
         self.servers.iter().find(|(_, server)| server.link == Some(link)).map(|(id, _)| *id)
@@ -366,7 +360,7 @@ impl Engine {
         self.answer(&job, Err(error));
     }
 
-    // -- the conversation, for those who listen
+    // The conversation, for those who listen.
 
     /// Reports a message if anybody listens.
     pub(crate) fn record(&mut self, message: impl FnOnce() -> MessageRecord) {
@@ -409,3 +403,40 @@ impl Engine {
 
 /// Server accounts that one device may have.
 pub const MAX_SERVERS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use lwm2m_model::Version;
+
+    use super::*;
+
+    fn instances(engine: &Engine) -> Vec<u16> {
+        let objects = engine.status().objects;
+        let server = objects.into_iter().find(|object| object.definition.id == objects::id::SERVER);
+        server.map(|server| server.instances).unwrap_or_default()
+    }
+
+    #[test]
+    fn instances_of_removed_accounts_are_used_again() {
+        let accounts = |ids: &[u16]| -> Vec<Account> {
+            ids.iter().map(|id| Account::new(*id, "coap://server.example")).collect()
+        };
+        let config = EngineConfig {
+            endpoint: "urn:dev:ops:0A1B2C-GW100-4711".into(),
+            version: Version::V1_2,
+            min_version: Version::V1_0,
+            bindings: "U".into(),
+            accounts: accounts(&[101, 102]),
+            coap: lwm2m_coap::Config::default(),
+            seed: [0; 32],
+        };
+        let mut engine = Engine::new(config, Now::default());
+        for (ids, expected) in [(&[102][..], &[1][..]), (&[102, 103], &[0, 1]), (&[104], &[0])] {
+            engine.handle(Now::default(), Input::Command(Command::Accounts(accounts(ids))));
+            assert_eq!(instances(&engine), expected, "{ids:?}");
+        }
+        let many: Vec<u16> = (1..=20).collect();
+        engine.handle(Now::default(), Input::Command(Command::Accounts(accounts(&many))));
+        assert_eq!(instances(&engine).len(), MAX_SERVERS, "the others are left out");
+    }
+}

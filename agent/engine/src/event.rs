@@ -94,7 +94,7 @@ pub enum Event {
         /// Code and reason.
         error: RequestError,
     },
-    /// A server has changed something: Write, Execute, Create, Delete, attributes.
+    /// An object has carried out a Write, Execute or Delete of a server.
     Done {
         /// Short Server ID.
         server: u16,
@@ -118,7 +118,8 @@ pub struct MessageRecord {
     pub operation: &'static str,
     /// Target, if the operation has one.
     pub path: Option<Path>,
-    /// Parameters: the query of Register, attributes, arguments.
+    /// What else it says: the query of Register or Update, attributes, `depth` or
+    /// `accept` of a request, the location in an answer, `confirmable` of a Notify.
     pub detail: String,
     /// The code of an answer.
     pub code: Option<Code>,

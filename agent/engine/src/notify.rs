@@ -14,15 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lwm2m_coap::{Kind, Token};
-use lwm2m_model::{Attributes, Code, Entry, Instant, Path, Reply, RequestError};
+use lwm2m_model::{Attributes, Code, Entry, Instant, Path, Reply};
 
 use crate::dispatch::Pending;
 use crate::engine::Engine;
 use crate::observe::{Observation, ObservationId, Observer};
 use crate::server::Server;
-use crate::{
-    CallOperation, CallReply, CallResult, Direction, MessageRecord, Output, binding, reply,
-};
+use crate::{CallOperation, CallResult, MessageRecord, Output, binding, reply};
 
 impl Engine {
     /// Values at or below `path` may differ.
@@ -182,14 +180,7 @@ impl Engine {
         observations: &[ObservationId],
         result: CallResult,
     ) {
-        let result = match result {
-            Ok(CallReply::Entries(entries)) => Ok(entries),
-            Ok(other) => Err(RequestError::new(
-                Code::INTERNAL_SERVER_ERROR,
-                format!("an object answered a Read with {other:?}"),
-            )),
-            Err(error) => Err(error),
-        };
+        let result = reply::entries(result);
         for id in observations {
             let Some(observation) = self.observations.get_mut(*id) else { continue };
             observation.sampling = false;
@@ -315,18 +306,8 @@ impl Engine {
         let Observer::Server { id: server, token, key } = observer else { return };
         self.wake(server);
         self.record(|| MessageRecord {
-            server,
-            direction: Direction::Sent,
-            operation: "Notify",
-            path: Some(path.clone()),
             detail: if kind == Kind::Confirmable { "confirmable".into() } else { String::new() },
-            code: Some(reply.code),
-            format: reply.content.as_ref().and_then(|content| content.format),
-            payload: reply
-                .content
-                .as_ref()
-                .map(|content| content.payload.clone())
-                .unwrap_or_default(),
+            ..MessageRecord::of_reply(server, "Notify", path, &reply)
         });
         let draft = binding::coap::to_draft(reply, number);
         if let Some(endpoint) =
@@ -424,4 +405,5 @@ const CONFIRMABLE_AT_LEAST: Duration = Duration::from_secs(24 * 60 * 60);
 const MAKES_ROOM: Duration = Duration::from_secs(1);
 /// First pause after an object has not answered; doubled with each failure.
 const RETRY_SAMPLE: Duration = Duration::from_secs(10);
+/// It grows to 2^5 times the first.
 const MAX_DOUBLINGS: u32 = 6;

@@ -2,7 +2,7 @@
 //! links (Core 2.4).
 
 use lwm2m_codec::link_format::{self, Link};
-use lwm2m_model::{ContentFormat, ObjectDef, Version};
+use lwm2m_model::{ContentFormat, ObjectDef, Version, objects::id};
 
 use crate::engine::ObjectTable;
 
@@ -15,13 +15,14 @@ pub(crate) fn write(objects: &ObjectTable, version: Version) -> String {
         links.push(Link::new("/").quoted("ct", numbers.join(" ")));
     }
     for object in objects.values().filter(|object| is_listed(object.definition.id)) {
-        let id = object.definition.id;
+        let number = object.definition.id;
         let shown = needs_version(&object.definition, version);
         if shown || object.instances.is_empty() {
             links.push(object_link(&object.definition, version));
         }
-        links
-            .extend(object.instances.iter().map(|instance| Link::new(format!("/{id}/{instance}"))));
+        links.extend(
+            object.instances.iter().map(|instance| Link::new(format!("/{number}/{instance}"))),
+        );
     }
     let mut text = String::new();
     link_format::write(&links, &mut text);
@@ -41,11 +42,14 @@ pub(crate) fn object_link(definition: &ObjectDef, version: Version) -> Link<'sta
 /// True unless the server takes this version for granted (CORE-16, CORE-17).
 fn needs_version(definition: &ObjectDef, version: Version) -> bool {
     // What 1.2 implies for Firmware Update is contradictory: always say it.
-    if definition.id == FIRMWARE_UPDATE {
+    if definition.id == id::FIRMWARE_UPDATE {
         return true;
     }
     let implied = if version >= Version::V1_2 {
-        IMPLIED_BY_1_2.iter().find(|(id, _)| *id == definition.id).map(|(_, version)| *version)
+        IMPLIED_BY_1_2
+            .iter()
+            .find(|(object, _)| *object == definition.id)
+            .map(|(_, version)| *version)
     } else {
         None
     };
@@ -53,8 +57,8 @@ fn needs_version(definition: &ObjectDef, version: Version) -> bool {
 }
 
 /// Security, OSCORE, COSE and MQTT Server are nobody's business (CORE-93).
-fn is_listed(id: u16) -> bool {
-    !matches!(id, 0 | 21 | 23 | 24)
+fn is_listed(object: u16) -> bool {
+    !matches!(object, id::SECURITY | id::OSCORE | id::COSE | id::MQTT_SERVER)
 }
 
 /// Optional formats that we read and write, as far as the version knows them
@@ -77,16 +81,14 @@ fn announced_formats(version: Version) -> &'static [ContentFormat] {
     }
 }
 
-const FIRMWARE_UPDATE: u16 = 5;
-
 /// Versions of core objects that `lwm2m=1.2` implies where they are not 1.0.
 const IMPLIED_BY_1_2: [(u16, Version); 6] = [
-    (0, Version::V1_2),
-    (1, Version::V1_2),
-    (2, Version::V1_1),
-    (3, Version::V1_2),
-    (4, Version::new(1, 3)),
-    (21, Version::new(2, 0)),
+    (id::SECURITY, Version::V1_2),
+    (id::SERVER, Version::V1_2),
+    (id::ACCESS_CONTROL, Version::V1_1),
+    (id::DEVICE, Version::V1_2),
+    (id::CONNECTIVITY_MONITORING, Version::new(1, 3)),
+    (id::OSCORE, Version::new(2, 0)),
 ];
 
 #[cfg(test)]

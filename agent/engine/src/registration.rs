@@ -15,30 +15,26 @@ use lwm2m_coap::{Draft, Message, RequestId, method, option};
 use lwm2m_model::{Code, ContentFormat, Instant, Version};
 
 use crate::engine::Engine;
-use crate::server::{Announced, Phase, Registration, Server, Then};
+use crate::server::{Announced, OwnOperation, Phase, Registration, Server, Then};
 use crate::{
     Continuity, Deregister, Direction, Event, LinkId, MessageRecord, Output, Reason, object_list,
 };
 
 impl Engine {
-    // -- 1, 2: waiting and connecting
+    // 1, 2: waiting and connecting.
 
     /// What time has brought for one server.
     pub(crate) fn server_time(&mut self, id: u16) {
         let now = self.now.boot;
         let Some(server) = self.servers.get(&id) else { return };
+        if Self::server_deadline(server).is_none_or(|at| at > now) {
+            return;
+        }
         match server.phase {
-            Phase::Waiting { until } if until <= now => self.open_link(id),
-            Phase::Registered { update: None, .. }
-                if server.next_update().is_some_and(|at| at <= now) =>
-            {
-                self.send_update(id);
-            }
-            Phase::Deregistering { until, then, .. } if until <= now => {
-                self.farewell_over(id, then)
-            }
-            Phase::Disabled { until } if until <= now => self.open_link(id),
-            _ => {}
+            Phase::Waiting { .. } | Phase::Disabled { .. } => self.open_link(id),
+            Phase::Registered { .. } => self.send_update(id),
+            Phase::Deregistering { then, .. } => self.farewell_over(id, then),
+            Phase::Connecting | Phase::Registering { .. } | Phase::Stopped => {}
         }
     }
 
@@ -133,7 +129,7 @@ impl Engine {
         }
     }
 
-    // -- 3, 4: Register
+    // 3, 4: Register.
 
     pub(crate) fn send_register(&mut self, id: u16) {
         let now = self.now.boot;
@@ -166,13 +162,13 @@ impl Engine {
         server.sleepy = false;
         server.registration = None;
         server.told = Some(told.clone());
-        self.record_sent(id, "Register", query.join("&"), Some(ContentFormat::LINK), || {
+        let format = Some(ContentFormat::LINK);
+        self.record_sent(id, OwnOperation::Register, query.join("&"), format, || {
             told.objects.into_bytes()
         });
     }
 
     fn register_answered(&mut self, id: u16, message: &Message<'_>) {
-        let now = self.now.boot;
         match message.code {
             Code::CREATED => {
                 let location: Vec<String> = message
@@ -184,50 +180,57 @@ impl Engine {
                     let reason = "the server answered Register without a Location-Path";
                     return self.attempt_failed(id, reason.into(), Pause::BackOff);
                 }
-                self.end_observations_of(id, "the server observes anew after a Register");
-                let Some(server) = self.servers.get_mut(&id) else { return };
-                let event = Event::Registered {
-                    server: id,
-                    version: server.version,
-                    lifetime: server.account.lifetime,
-                    location: format!("/{}", location.join("/")),
-                };
-                server.registration = server.told.take().map(|known| Registration {
-                    location,
-                    made: now,
-                    confirmed: now,
-                    known,
-                });
-                server.phase = Phase::Registered { update: None, asleep: false };
-                self.tell_what_changed(id);
-                self.succeeded(id);
-                self.outputs.push_back(Output::Event(event));
+                self.registered(id, location);
             }
-            Code::PRECONDITION_FAILED => match self.lower_version(id) {
-                Some(version) => {
-                    if let Some(server) = self.servers.get_mut(&id) {
-                        server.version = version;
-                    }
-                    self.outputs
-                        .push_back(Output::Event(Event::SteppedDown { server: id, version }));
-                    self.send_register(id);
-                }
-                None => {
-                    let min = self.config.min_version;
-                    let reason =
-                        format!("the server refuses LwM2M {min}, the lowest configured (4.12)");
-                    if let Some(server) = self.servers.get_mut(&id) {
-                        server.version = self.config.version;
-                    }
-                    self.attempt_failed(id, reason.into(), Pause::BackOff);
-                }
-            },
+            Code::PRECONDITION_FAILED => self.step_down(id),
             code => {
                 let why = std::str::from_utf8(message.payload).unwrap_or_default().trim();
                 let why: String =
                     why.chars().filter(|c| !c.is_control()).take(MAX_DIAGNOSTIC).collect();
                 let colon = if why.is_empty() { "" } else { ": " };
                 let reason = format!("Register refused with {code} {}{colon}{why}", code.name());
+                self.attempt_failed(id, reason.into(), Pause::BackOff);
+            }
+        }
+    }
+
+    fn registered(&mut self, id: u16, location: Vec<String>) {
+        let now = self.now.boot;
+        self.end_observations_of(id, "the server observes anew after a Register");
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        let event = Event::Registered {
+            server: id,
+            version: server.version,
+            lifetime: server.account.lifetime,
+            location: format!("/{}", location.join("/")),
+        };
+        server.registration = server.told.take().map(|known| Registration {
+            location,
+            made: now,
+            confirmed: now,
+            known,
+        });
+        server.phase = Phase::Registered { update: None, asleep: false };
+        self.tell_what_changed(id);
+        self.succeeded(id);
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Registers with the next lower version; below the lowest the attempt has failed,
+    /// and the next one begins with the highest again.
+    fn step_down(&mut self, id: u16) {
+        let lower = self.lower_version(id);
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        server.version = lower.unwrap_or(self.config.version);
+        match lower {
+            Some(version) => {
+                self.outputs.push_back(Output::Event(Event::SteppedDown { server: id, version }));
+                self.send_register(id);
+            }
+            None => {
+                let min = self.config.min_version;
+                let reason =
+                    format!("the server refuses LwM2M {min}, the lowest configured (4.12)");
                 self.attempt_failed(id, reason.into(), Pause::BackOff);
             }
         }
@@ -241,7 +244,7 @@ impl Engine {
             .find(|version| *version < refused && *version >= self.config.min_version)
     }
 
-    // -- 5, 6: Update
+    // 5, 6: Update.
 
     /// Something that the server knows has changed: an Update is due at `at`.
     pub(crate) fn update_due(&mut self, id: u16, at: Instant) {
@@ -291,7 +294,9 @@ impl Engine {
         server.phase = Phase::Registered { update: Some(request), asleep: false };
         server.update_at = None;
         let format = objects.is_some().then_some(ContentFormat::LINK);
-        self.record_sent(id, "Update", detail, format, || objects.unwrap_or_default().into_bytes());
+        self.record_sent(id, OwnOperation::Update, detail, format, || {
+            objects.unwrap_or_default().into_bytes()
+        });
     }
 
     fn update_answered(&mut self, id: u16, message: &Message<'_>) {
@@ -352,44 +357,39 @@ impl Engine {
         }
     }
 
-    // -- 7: answers and failures
+    // 7: answers and failures.
 
     /// A response to Register, Update or De-register.
     pub(crate) fn response(&mut self, id: u16, request: RequestId, message: &Message<'_>) {
-        self.record_response(id, message);
-        let Some(server) = self.servers.get(&id) else { return };
-        match server.phase {
-            Phase::Registering { request: ours } if ours == request => {
-                self.register_answered(id, message);
-            }
-            Phase::Registered { update: Some(ours), .. } if ours == request => {
-                self.update_answered(id, message);
-            }
-            Phase::Deregistering { request: ours, then, .. } if ours == request => {
-                self.farewell_over(id, then);
-            }
-            _ => {}
+        let Some(operation) = self.awaited(id, request) else { return };
+        self.record_response(id, operation, message);
+        match operation {
+            OwnOperation::Register => self.register_answered(id, message),
+            OwnOperation::Update => self.update_answered(id, message),
+            OwnOperation::Deregister(then) => self.farewell_over(id, then),
         }
     }
 
     /// A request of ours has had no answer, or a Reset.
     pub(crate) fn request_failed(&mut self, id: u16, request: RequestId, reason: &'static str) {
-        let Some(server) = self.servers.get_mut(&id) else { return };
-        match server.phase {
-            Phase::Registering { request: ours } if ours == request => {
-                self.attempt_failed(id, format!("Register: {reason}").into(), Pause::BackOff);
-            }
+        let Some(operation) = self.awaited(id, request) else { return };
+        let reason = format!("{}: {reason}", operation.name()).into();
+        match operation {
+            OwnOperation::Register => self.attempt_failed(id, reason, Pause::BackOff),
             // Without an answer the server may know nothing of us: a new link, and
             // a Register over it (Core 5.6).
-            Phase::Registered { update: Some(ours), .. } if ours == request => {
-                server.registration = None;
-                self.attempt_failed(id, format!("Update: {reason}").into(), Pause::None);
+            OwnOperation::Update => {
+                if let Some(server) = self.servers.get_mut(&id) {
+                    server.registration = None;
+                }
+                self.attempt_failed(id, reason, Pause::None);
             }
-            Phase::Deregistering { request: ours, then, .. } if ours == request => {
-                self.farewell_over(id, then);
-            }
-            _ => {}
+            OwnOperation::Deregister(then) => self.farewell_over(id, then),
         }
+    }
+
+    fn awaited(&self, id: u16, request: RequestId) -> Option<OwnOperation> {
+        self.servers.get(&id)?.phase.awaits(request)
     }
 
     /// Closes the link and plans the next attempt (Core 5.4).
@@ -423,7 +423,6 @@ impl Engine {
             u64::from(retry.timer) << doublings
         } else {
             server.attempts = 0;
-            server.sequences = server.sequences.saturating_add(1);
             u64::from(retry.sequence_delay)
         };
         Duration::from_secs(seconds.max(1)).mul_f64(1.0 + jitter)
@@ -433,13 +432,12 @@ impl Engine {
     fn succeeded(&mut self, id: u16) {
         let Some(server) = self.servers.get_mut(&id) else { return };
         server.attempts = 0;
-        server.sequences = 0;
         server.failures = 0;
         server.last_error = None;
         self.resume_observations_of(id);
     }
 
-    // -- 8: De-register
+    // 8: De-register.
 
     /// De-registers and then keeps silent, or stops.
     pub(crate) fn send_deregister(&mut self, id: u16, then: Then) {
@@ -455,7 +453,8 @@ impl Engine {
             });
         let request = endpoint.request(now, draft);
         server.phase = Phase::Deregistering { request, until: now + FAREWELL_LIMIT, then };
-        self.record_sent(id, "De-register", String::new(), None, Vec::new);
+        let operation = OwnOperation::Deregister(then);
+        self.record_sent(id, operation, String::new(), None, Vec::new);
     }
 
     fn farewell_over(&mut self, id: u16, then: Then) {
@@ -471,7 +470,6 @@ impl Engine {
             Then::Remove => {
                 self.servers.remove(&id);
                 self.list_accounts();
-                self.object_list_changed();
                 "the account was removed"
             }
             Then::Disable => {
@@ -504,21 +502,20 @@ impl Engine {
         }
     }
 
-    // -- the conversation, for those who listen
+    // The conversation, for those who listen.
 
     fn record_sent(
         &mut self,
         id: u16,
-        operation: &'static str,
+        operation: OwnOperation,
         detail: String,
         format: Option<ContentFormat>,
         payload: impl FnOnce() -> Vec<u8>,
     ) {
-        self.last_request.insert(id, operation);
         self.record(|| MessageRecord {
             server: id,
             direction: Direction::Sent,
-            operation,
+            operation: operation.name(),
             path: None,
             detail,
             code: None,
@@ -527,8 +524,7 @@ impl Engine {
         });
     }
 
-    fn record_response(&mut self, id: u16, message: &Message<'_>) {
-        let operation = self.last_request.get(&id).copied().unwrap_or_default();
+    fn record_response(&mut self, id: u16, operation: OwnOperation, message: &Message<'_>) {
         let location: String = message
             .texts(option::LOCATION_PATH)
             .filter_map(Result::ok)
@@ -537,7 +533,7 @@ impl Engine {
         self.record(|| MessageRecord {
             server: id,
             direction: Direction::Received,
-            operation,
+            operation: operation.name(),
             path: None,
             detail: location,
             code: Some(message.code),
@@ -550,7 +546,9 @@ impl Engine {
 /// Whether the next attempt waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pause {
+    /// It follows at once.
     None,
+    /// It waits as Core 5.4 says.
     BackOff,
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lwm2m_model::{Code, ContentFormat, Entry, Operation, Path, Reply, Request, RequestError};
+use lwm2m_model::{
+    Code, Content, ContentFormat, Entry, Operation, Path, Reply, Request, RequestError, objects::id,
+};
 
 use crate::dispatch::{Job, Origin, Pending};
 use crate::engine::{Engine, Promise};
@@ -24,8 +26,6 @@ pub(crate) enum Answer {
     Values { entries: Vec<Entry>, format: ContentFormat, observe: Option<u32> },
     /// Links of a Discover, and the paths they name.
     Links { text: String, paths: Vec<Path> },
-    /// The instance that a Create made.
-    Created(Path),
 }
 
 impl Engine {
@@ -92,10 +92,6 @@ impl Engine {
         let promised = matches!(result, Ok(CallReply::AfterAnswer));
         let outcome = match result {
             Err(error) => Err(error),
-            Ok(CallReply::Created(instance)) => match job.path.child(instance) {
-                Ok(path) => Ok(Answer::Created(path)),
-                Err(error) => Err(internal(error.to_string())),
-            },
             Ok(_) if job.operation == Operation::Delete => Ok(Answer::Code(Code::DELETED)),
             Ok(_) => Ok(Answer::Code(Code::CHANGED)),
         };
@@ -110,7 +106,7 @@ impl Engine {
             return;
         }
         match job.path.object_id() {
-            Some(1) => self.server_object_done(job),
+            Some(id::SERVER) => self.server_object_done(job),
             // Objects say what has changed; what a server wrote it wrote for sure.
             _ if matches!(job.operation, Operation::Write(_)) => self.changed(&job.path),
             _ => {}
@@ -143,7 +139,6 @@ impl Engine {
                     Answer::Code(_) => Vec::new(),
                     Answer::Values { entries, .. } => entries,
                     Answer::Links { paths, .. } => paths.into_iter().map(Entry::empty).collect(),
-                    Answer::Created(path) => vec![Entry::empty(path)],
                 });
                 self.outputs.push_back(Output::LocalReply { id, result });
             }
@@ -155,9 +150,13 @@ impl Engine {
                 let Some(endpoint) = server.and_then(|server| server.session(session)) else {
                     return;
                 };
-                let record = MessageRecord::of_reply(id, job, &reply);
+                let record = self
+                    .monitor
+                    .then(|| MessageRecord::of_reply(id, job.operation.name(), &job.path, &reply));
                 endpoint.respond(now, exchange, binding::coap::to_draft(reply, observe));
-                self.record(|| record);
+                if let Some(record) = record {
+                    self.record(|| record);
+                }
             }
         }
     }
@@ -165,9 +164,6 @@ impl Engine {
     fn reply_of(&mut self, job: &Job, server: u16, outcome: Outcome) -> (Reply, Option<u32>) {
         let encoded = outcome.and_then(|answer| match answer {
             Answer::Code(code) => Ok((Reply::new(code), None)),
-            Answer::Created(path) => {
-                Ok((Reply { created: Some(path), ..Reply::new(Code::CREATED) }, None))
-            }
             Answer::Links { text, .. } => {
                 Ok((Reply::content(ContentFormat::LINK, text.into_bytes()), None))
             }
@@ -201,6 +197,7 @@ impl Engine {
 impl MessageRecord {
     /// The record of a server's request.
     pub(crate) fn of_request(server: u16, request: &Request) -> Self {
+        let (format, payload) = shown(request.content.as_ref());
         Self {
             server,
             direction: Direction::Received,
@@ -211,34 +208,46 @@ impl MessageRecord {
                     update.to_string()
                 }
                 Operation::Discover { depth: Some(depth) } => format!("depth={depth}"),
-                _ => request.accept.map(|format| format!("accept={format}")).unwrap_or_default(),
+                Operation::Discover { depth: None }
+                | Operation::Read
+                | Operation::CancelObservation
+                | Operation::Write(_)
+                | Operation::Execute
+                | Operation::Create
+                | Operation::Delete => {
+                    request.accept.map(|format| format!("accept={format}")).unwrap_or_default()
+                }
             },
             code: None,
-            format: request.content.as_ref().and_then(|content| content.format),
-            payload: request
-                .content
-                .as_ref()
-                .map(|content| content.payload.clone())
-                .unwrap_or_default(),
+            format,
+            payload,
         }
     }
 
-    fn of_reply(server: u16, job: &Job, reply: &Reply) -> Self {
+    /// The record of an answer or a notification.
+    pub(crate) fn of_reply(
+        server: u16,
+        operation: &'static str,
+        path: &Path,
+        reply: &Reply,
+    ) -> Self {
+        let (format, payload) = shown(reply.content.as_ref());
         Self {
             server,
             direction: Direction::Sent,
-            operation: job.operation.name(),
-            path: Some(job.path.clone()),
+            operation,
+            path: Some(path.clone()),
             detail: String::new(),
             code: Some(reply.code),
-            format: reply.content.as_ref().and_then(|content| content.format),
-            payload: reply
-                .content
-                .as_ref()
-                .map(|content| content.payload.clone())
-                .unwrap_or_default(),
+            format,
+            payload,
         }
     }
+}
+
+/// What a record shows of a payload.
+fn shown(content: Option<&Content>) -> (Option<ContentFormat>, Vec<u8>) {
+    content.map(|content| (content.format, content.payload.clone())).unwrap_or_default()
 }
 
 /// Values as a payload.
@@ -247,13 +256,14 @@ pub(crate) fn encode(
     target: &Path,
     entries: &[Entry],
 ) -> Result<Vec<u8>, RequestError> {
-    let mut payload = Vec::new();
+    let mut payload = Vec::with_capacity(TYPICAL_PAYLOAD);
     lwm2m_codec::encode(format, target, entries, &mut payload)
         .map_err(|error| RequestError::new(Code::NOT_ACCEPTABLE, error.to_string()))?;
     Ok(payload)
 }
 
-fn entries(result: CallResult) -> Result<Vec<Entry>, RequestError> {
+/// The values that a Read gave.
+pub(crate) fn entries(result: CallResult) -> Result<Vec<Entry>, RequestError> {
     match result? {
         CallReply::Entries(entries) => Ok(entries),
         other => Err(internal(format!("an object answered a Read with {other:?}"))),
@@ -270,6 +280,9 @@ fn paths(result: CallResult) -> Result<Vec<Path>, RequestError> {
 fn internal(reason: String) -> RequestError {
     RequestError::new(Code::INTERNAL_SERVER_ERROR, reason)
 }
+
+/// Room for one value; more grows.
+const TYPICAL_PAYLOAD: usize = 64;
 
 /// An answer that ends the connection gets so long to arrive (Objects 5).
 const ANSWER_ARRIVES: Duration = Duration::from_secs(2);

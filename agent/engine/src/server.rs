@@ -35,9 +35,8 @@ pub(crate) struct Server {
     pub(crate) told: Option<Announced>,
     /// Attributes that this server has attached.
     pub(crate) attached: Attached,
-    /// Failed attempts in this sequence, and sequences that have failed.
+    /// Failed attempts in this sequence.
     pub(crate) attempts: u32,
-    pub(crate) sequences: u32,
     /// Failed attempts since the last success.
     pub(crate) failures: u32,
     pub(crate) last_error: Option<String>,
@@ -66,6 +65,14 @@ pub(crate) enum Phase {
     Disabled { until: Instant },
     /// Stopped for good.
     Stopped,
+}
+
+/// An operation of ours that a server has yet to answer (Core 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnOperation {
+    Register,
+    Update,
+    Deregister(Then),
 }
 
 /// What follows a De-register.
@@ -99,6 +106,34 @@ pub(crate) struct Announced {
     pub(crate) objects: String,
 }
 
+impl Phase {
+    /// What `request` was for; `None` if its answer no longer matters.
+    pub(crate) fn awaits(self, request: RequestId) -> Option<OwnOperation> {
+        let (ours, operation) = match self {
+            Self::Registering { request } => (request, OwnOperation::Register),
+            Self::Registered { update: Some(request), .. } => (request, OwnOperation::Update),
+            Self::Deregistering { request, then, .. } => (request, OwnOperation::Deregister(then)),
+            Self::Registered { update: None, .. }
+            | Self::Waiting { .. }
+            | Self::Connecting
+            | Self::Disabled { .. }
+            | Self::Stopped => return None,
+        };
+        (ours == request).then_some(operation)
+    }
+}
+
+impl OwnOperation {
+    /// The name in the specification.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "Register",
+            Self::Update => "Update",
+            Self::Deregister(_) => "De-register",
+        }
+    }
+}
+
 impl Server {
     /// An account that tries to register at `now`.
     pub(crate) fn new(account: Account, instance: u16, version: Version, now: Instant) -> Self {
@@ -116,7 +151,6 @@ impl Server {
             told: None,
             attached: Attached::default(),
             attempts: 0,
-            sequences: 0,
             failures: 0,
             last_error: None,
             update_at: None,
@@ -128,6 +162,11 @@ impl Server {
     /// True if requests of this server are served and notifications go out.
     pub(crate) fn is_registered(&self) -> bool {
         matches!(self.phase, Phase::Registered { .. }) && self.endpoint.is_some()
+    }
+
+    /// True while the server is told that its account is no more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Deregistering { then: Then::Remove, .. })
     }
 
     /// True in the sleep of queue mode.

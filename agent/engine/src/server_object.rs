@@ -3,7 +3,7 @@
 //! Security is for the operator on the device, without keys. Server is for
 //! servers too: what they write counts at once, and Update tells them so.
 
-use lwm2m_model::{Arguments, Code, Entry, Operation, Path, RequestError, Value};
+use lwm2m_model::{Arguments, Code, Entry, Operation, Path, RequestError, Value, objects::id};
 
 use crate::dispatch::Job;
 use crate::engine::Engine;
@@ -15,7 +15,7 @@ impl Engine {
     pub(crate) fn security_object(&self, call: &Call) -> CallResult {
         let all = self.servers.values().flat_map(|server| {
             let account = &server.account;
-            let at = |resource| Path::resource(0, server.instance, resource);
+            let at = |resource| Path::resource(id::SECURITY, server.instance, resource);
             let mode = account.security.number();
             let mut entries = vec![
                 Entry::new(at(0), Value::String(account.uri.clone())),
@@ -42,14 +42,13 @@ impl Engine {
                 let executable: Vec<Path> = self
                     .servers
                     .values()
-                    .flat_map(|server| EXECUTABLE.map(|id| Path::resource(1, server.instance, id)))
+                    .flat_map(|server| {
+                        EXECUTABLE.map(|id| Path::resource(id::SERVER, server.instance, id))
+                    })
                     .collect();
                 answer(call, all, &executable)
             }
-            CallOperation::Create { .. } | CallOperation::Delete | CallOperation::Proceed => {
-                let reason = "accounts are made and removed by bootstrap only";
-                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason))
-            }
+            CallOperation::Delete | CallOperation::Proceed => Err(by_bootstrap_only()),
         }
     }
 
@@ -114,24 +113,27 @@ impl Engine {
 /// The resources of an account that hold values.
 fn resources(server: &Server) -> Vec<Entry> {
     let account = &server.account;
-    let at = |resource| Path::resource(1, server.instance, resource);
+    let at = |resource| Path::resource(id::SERVER, server.instance, resource);
     let integer = |value: u32| Value::Integer(value.into());
     let unsigned = |value: u32| Value::Unsigned(value.into());
     let optional =
         |resource, value: Option<u32>| value.map(|value| Entry::new(at(resource), integer(value)));
     [
-        Some(Entry::new(at(0), Value::Integer(account.short_server_id.into()))),
-        Some(Entry::new(at(1), integer(account.lifetime))),
-        optional(2, account.default_pmin),
-        optional(3, account.default_pmax),
-        Some(Entry::new(at(5), integer(account.disable_timeout))),
-        Some(Entry::new(at(6), Value::Boolean(account.notification_storing))),
-        Some(Entry::new(at(7), Value::String(account.binding.clone()))),
-        Some(Entry::new(at(17), unsigned(account.retry.count))),
-        Some(Entry::new(at(18), unsigned(account.retry.timer))),
-        Some(Entry::new(at(19), unsigned(account.retry.sequence_delay))),
-        Some(Entry::new(at(20), unsigned(account.retry.sequence_count))),
-        Some(Entry::new(at(26), Value::Integer(account.confirmable_notifications.into()))),
+        Some(Entry::new(at(SHORT_SERVER_ID), Value::Integer(account.short_server_id.into()))),
+        Some(Entry::new(at(LIFETIME), integer(account.lifetime))),
+        optional(DEFAULT_PMIN, account.default_pmin),
+        optional(DEFAULT_PMAX, account.default_pmax),
+        Some(Entry::new(at(DISABLE_TIMEOUT), integer(account.disable_timeout))),
+        Some(Entry::new(at(NOTIFICATION_STORING), Value::Boolean(account.notification_storing))),
+        Some(Entry::new(at(BINDING), Value::String(account.binding.clone()))),
+        Some(Entry::new(at(RETRY_COUNT), unsigned(account.retry.count))),
+        Some(Entry::new(at(RETRY_TIMER), unsigned(account.retry.timer))),
+        Some(Entry::new(at(SEQUENCE_DELAY), unsigned(account.retry.sequence_delay))),
+        Some(Entry::new(at(SEQUENCE_COUNT), unsigned(account.retry.sequence_count))),
+        Some(Entry::new(
+            at(NOTIFICATION_MODE),
+            Value::Integer(account.confirmable_notifications.into()),
+        )),
     ]
     .into_iter()
     .flatten()
@@ -150,12 +152,14 @@ fn write(account: &mut Account, bindings: &str, entry: &Entry) -> Result<(), Req
         _ => Err(bad(U32)),
     };
     match (path.resource_id(), entry.value()) {
-        (Some(1), _) => account.lifetime = seconds()?,
-        (Some(2), _) => account.default_pmin = Some(seconds()?),
-        (Some(3), _) => account.default_pmax = Some(seconds()?),
-        (Some(5), _) => account.disable_timeout = seconds()?,
-        (Some(6), Some(Value::Boolean(storing))) => account.notification_storing = *storing,
-        (Some(7), Some(Value::String(binding))) => {
+        (Some(LIFETIME), _) => account.lifetime = seconds()?,
+        (Some(DEFAULT_PMIN), _) => account.default_pmin = Some(seconds()?),
+        (Some(DEFAULT_PMAX), _) => account.default_pmax = Some(seconds()?),
+        (Some(DISABLE_TIMEOUT), _) => account.disable_timeout = seconds()?,
+        (Some(NOTIFICATION_STORING), Some(Value::Boolean(storing))) => {
+            account.notification_storing = *storing
+        }
+        (Some(BINDING), Some(Value::String(binding))) => {
             let usable = !binding.is_empty() && binding.chars().any(|c| bindings.contains(c));
             let legal = binding.chars().all(|c| BINDINGS.contains(c));
             if !usable || !legal {
@@ -163,11 +167,13 @@ fn write(account: &mut Account, bindings: &str, entry: &Entry) -> Result<(), Req
             }
             account.binding.clone_from(binding);
         }
-        (Some(17), _) => account.retry.count = seconds()?.max(1),
-        (Some(18), _) => account.retry.timer = seconds()?,
-        (Some(19), _) => account.retry.sequence_delay = seconds()?,
-        (Some(20), _) => account.retry.sequence_count = seconds()?,
-        (Some(26), Some(Value::Integer(mode))) => account.confirmable_notifications = *mode == 1,
+        (Some(RETRY_COUNT), _) => account.retry.count = seconds()?.max(1),
+        (Some(RETRY_TIMER), _) => account.retry.timer = seconds()?,
+        (Some(SEQUENCE_DELAY), _) => account.retry.sequence_delay = seconds()?,
+        (Some(SEQUENCE_COUNT), _) => account.retry.sequence_count = seconds()?,
+        (Some(NOTIFICATION_MODE), Some(Value::Integer(mode))) => {
+            account.confirmable_notifications = *mode == 1
+        }
         _ => {
             let reason = format!("there is no resource {path}");
             return Err(RequestError::new(Code::NOT_FOUND, reason));
@@ -189,6 +195,7 @@ fn answer(call: &Call, all: Vec<Entry>, executable: &[Path]) -> CallResult {
     }
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     match call.operation {
+        CallOperation::Read => Ok(CallReply::Entries(entries)),
         CallOperation::Discover => {
             let mut paths: Vec<Path> = entries.into_iter().map(|entry| entry.path).collect();
             paths.append(&mut executable);
@@ -198,16 +205,38 @@ fn answer(call: &Call, all: Vec<Entry>, executable: &[Path]) -> CallResult {
             paths.dedup();
             Ok(CallReply::Paths(paths))
         }
-        _ => Ok(CallReply::Entries(entries)),
+        CallOperation::Write { .. }
+        | CallOperation::Execute(_)
+        | CallOperation::Proceed
+        | CallOperation::Delete => Err(by_bootstrap_only()),
     }
+}
+
+fn by_bootstrap_only() -> RequestError {
+    let reason = "accounts are made and removed by bootstrap only";
+    RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
 }
 
 fn no_account() -> RequestError {
     RequestError::new(Code::NOT_FOUND, "there is no such account")
 }
 
+const SHORT_SERVER_ID: u16 = 0;
+const LIFETIME: u16 = 1;
+const DEFAULT_PMIN: u16 = 2;
+const DEFAULT_PMAX: u16 = 3;
 const DISABLE: u16 = 4;
+const DISABLE_TIMEOUT: u16 = 5;
+const NOTIFICATION_STORING: u16 = 6;
+const BINDING: u16 = 7;
 const UPDATE_TRIGGER: u16 = 8;
+const RETRY_COUNT: u16 = 17;
+const RETRY_TIMER: u16 = 18;
+const SEQUENCE_DELAY: u16 = 19;
+const SEQUENCE_COUNT: u16 = 20;
+const NOTIFICATION_MODE: u16 = 26;
 const EXECUTABLE: [u16; 2] = [DISABLE, UPDATE_TRIGGER];
+/// Letters of the transport bindings (Core 5.5).
 const BINDINGS: &str = "UTSNMH";
+/// What the times and counts of an account can be.
 const U32: &str = "a number from 0 to 4294967295";

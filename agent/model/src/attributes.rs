@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use crate::digits;
+use crate::path::MAX_SHOWN;
+
 /// A set of NOTIFICATION attributes; `None` is "not attached".
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Attributes {
@@ -32,17 +35,26 @@ pub struct Attributes {
 
 /// The name of a NOTIFICATION attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Attribute {
+    /// Minimum Period.
     Pmin,
+    /// Maximum Period.
     Pmax,
+    /// Greater Than.
     Gt,
+    /// Less Than.
     Lt,
+    /// Step.
     St,
+    /// Minimum Evaluation Period.
     Epmin,
+    /// Maximum Evaluation Period.
     Epmax,
+    /// Edge.
     Edge,
+    /// Confirmable Notification.
     Con,
+    /// Maximum Historical Queue.
     Hqmax,
 }
 
@@ -82,12 +94,8 @@ impl Attribute {
         Self::ALL.into_iter().find(|attribute| attribute.name() == name)
     }
 
-    /// True if it can be attached to an object or an object instance (Core 3.3).
-    pub const fn attaches_to_containers(self) -> bool {
-        !self.is_value_condition()
-    }
-
-    /// True for gt, lt, st and edge, which judge a value.
+    /// True for gt, lt, st and edge, which judge a value: they can be attached to a
+    /// resource and below, not to an object or object instance (Core 3.3).
     pub const fn is_value_condition(self) -> bool {
         matches!(self, Self::Gt | Self::Lt | Self::St | Self::Edge)
     }
@@ -162,8 +170,8 @@ impl Attributes {
     }
 
     fn set(&mut self, attribute: Attribute, text: &str) -> Result<(), AttributeError> {
-        let wrong = || AttributeError::BadValue(attribute);
-        let seconds = || parse_digits(text).ok_or_else(wrong);
+        let wrong = || AttributeError::BadValue { attribute, text: shown(text) };
+        let number = || digits::parse(text).ok_or_else(wrong);
         let decimal = |signed| parse_decimal(text, signed).ok_or_else(wrong);
         let bit = || match text {
             "0" => Ok(false),
@@ -171,19 +179,19 @@ impl Attributes {
             _ => Err(wrong()),
         };
         match attribute {
-            Attribute::Pmin => self.pmin = Some(seconds()?),
-            Attribute::Pmax => self.pmax = Some(seconds()?),
+            Attribute::Pmin => self.pmin = Some(number()?),
+            Attribute::Pmax => self.pmax = Some(number()?),
             Attribute::Gt => self.gt = Some(decimal(Signed::Yes)?),
             Attribute::Lt => self.lt = Some(decimal(Signed::Yes)?),
             Attribute::St => {
                 self.st = Some(decimal(Signed::No)?.min(f64::MAX)).filter(|st| *st > 0.0);
                 self.st.ok_or_else(wrong)?;
             }
-            Attribute::Epmin => self.epmin = Some(seconds()?),
-            Attribute::Epmax => self.epmax = Some(seconds()?),
+            Attribute::Epmin => self.epmin = Some(number()?),
+            Attribute::Epmax => self.epmax = Some(number()?),
             Attribute::Edge => self.edge = Some(bit()?),
             Attribute::Con => self.con = Some(bit()?),
-            Attribute::Hqmax => self.hqmax = Some(seconds()?),
+            Attribute::Hqmax => self.hqmax = Some(number()?),
         }
         Ok(())
     }
@@ -240,8 +248,8 @@ impl AttributeUpdate {
                 Some((name, value)) => (name, Some(value)),
                 None => (parameter, None),
             };
-            let attribute = Attribute::from_name(name)
-                .ok_or_else(|| AttributeError::Unknown(name.chars().take(MAX_SHOWN).collect()))?;
+            let attribute =
+                Attribute::from_name(name).ok_or_else(|| AttributeError::Unknown(shown(name)))?;
             if update.names().any(|known| known == attribute) {
                 return Err(AttributeError::Repeated(attribute));
             }
@@ -297,8 +305,13 @@ pub enum AttributeError {
     #[error("{} is given twice", .0.name())]
     Repeated(Attribute),
     /// The value does not follow the grammar of Core 3.2.
-    #[error("bad value of {}", .0.name())]
-    BadValue(Attribute),
+    #[error("bad value of {}: \"{text}\"", .attribute.name())]
+    BadValue {
+        /// The attribute.
+        attribute: Attribute,
+        /// At most 24 characters of the value.
+        text: String,
+    },
     /// `lt < gt` or `lt + 2*st < gt` does not hold.
     #[error("lt, gt and st contradict each other")]
     Thresholds,
@@ -313,8 +326,8 @@ enum Signed {
     No,
 }
 
-fn parse_digits(text: &str) -> Option<u32> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
 }
 
 /// 1*DIGIT ["." 1*DIGIT], with a leading minus where `signed` allows it.
@@ -331,8 +344,6 @@ fn parse_decimal(text: &str, signed: Signed) -> Option<f64> {
     };
     legal.then(|| text.parse().ok()).flatten().filter(|number: &f64| number.is_finite())
 }
-
-const MAX_SHOWN: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -380,6 +391,7 @@ mod tests {
         ] {
             assert!(parse(query).is_err(), "{query}");
         }
+        assert_eq!(parse("pmin=-1").unwrap_err().to_string(), "bad value of pmin: \"-1\"");
         assert!(parse("pmin=20&pmax=10").is_ok(), "pmax below pmin is no contradiction");
     }
 

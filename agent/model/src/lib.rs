@@ -6,6 +6,7 @@
 mod arguments;
 mod attributes;
 mod definition;
+mod digits;
 mod entry;
 pub mod objects;
 mod path;

@@ -9,6 +9,28 @@ use crate::{ObjectDef, Operations, Range, ResourceDef, Version};
 use Instances::{Multiple, Single};
 use Presence::{Mandatory, Optional};
 
+/// Object IDs that rules of the protocol name, whether the agent serves them or not.
+pub mod id {
+    /// LWM2M Security.
+    pub const SECURITY: u16 = 0;
+    /// LwM2M Server.
+    pub const SERVER: u16 = 1;
+    /// LwM2M Access Control.
+    pub const ACCESS_CONTROL: u16 = 2;
+    /// Device.
+    pub const DEVICE: u16 = 3;
+    /// Connectivity Monitoring.
+    pub const CONNECTIVITY_MONITORING: u16 = 4;
+    /// Firmware Update.
+    pub const FIRMWARE_UPDATE: u16 = 5;
+    /// LwM2M OSCORE.
+    pub const OSCORE: u16 = 21;
+    /// LwM2M COSE.
+    pub const COSE: u16 = 23;
+    /// MQTT Server.
+    pub const MQTT_SERVER: u16 = 24;
+}
+
 /// The definition of an object that the agent itself serves.
 pub fn by_id(id: u16) -> Option<&'static ObjectDef> {
     [&SECURITY, &SERVER, &DEVICE].into_iter().find(|definition| definition.id == id)
@@ -17,7 +39,7 @@ pub fn by_id(id: u16) -> Option<&'static ObjectDef> {
 /// LWM2M Security (0), version 1.2.
 #[rustfmt::skip] // a table: one row a resource
 pub static SECURITY: ObjectDef = ObjectDef {
-    id: 0,
+    id: id::SECURITY,
     name: Cow::Borrowed("LWM2M Security"),
     version: Version::new(1, 2),
     multiple: true,
@@ -60,7 +82,7 @@ pub static SECURITY: ObjectDef = ObjectDef {
 /// LwM2M Server (1), version 1.2.
 #[rustfmt::skip] // a table: one row a resource
 pub static SERVER: ObjectDef = ObjectDef {
-    id: 1,
+    id: id::SERVER,
     name: Cow::Borrowed("LwM2M Server"),
     version: Version::new(1, 2),
     multiple: true,
@@ -100,7 +122,7 @@ pub static SERVER: ObjectDef = ObjectDef {
 /// Device (3), version 1.2.
 #[rustfmt::skip] // a table: one row a resource
 pub static DEVICE: ObjectDef = ObjectDef {
-    id: 3,
+    id: id::DEVICE,
     name: Cow::Borrowed("Device"),
     version: Version::new(1, 2),
     multiple: false,

@@ -51,7 +51,7 @@ impl Path {
     /// The path of an object, `/o`.
     ///
     /// # Panics
-    /// If an identifier is 65535; for identifiers from a peer use [`Path::from_ids`].
+    /// If an identifier is 65535; for identifiers from a peer use [`Path::child`].
     pub const fn object(object: u16) -> Self {
         Self::known([object, 0, 0, 0], 1)
     }
@@ -77,14 +77,6 @@ impl Path {
             "65535 is no identifier"
         );
         Self { prefix: None, depth_ids: Ids { ids, depth } }
-    }
-
-    /// A path from zero to four identifiers.
-    ///
-    /// # Errors
-    /// [`PathError::TooDeep`] above four, [`PathError::Reserved`] for 65535.
-    pub fn from_ids(ids: &[u16]) -> Result<Self, PathError> {
-        ids.iter().try_fold(Self::root(), |path, id| path.child(*id))
     }
 
     /// The path one level below, with `id` appended.
@@ -297,7 +289,7 @@ fn parse_id(segment: &str) -> Result<u16, PathError> {
 const RESERVED: u16 = u16::MAX;
 const MAX_PREFIX: usize = 64;
 /// Characters of a peer's text that an error repeats.
-const MAX_SHOWN: usize = 24;
+pub(crate) const MAX_SHOWN: usize = 24;
 
 #[cfg(test)]
 mod tests {

@@ -94,19 +94,17 @@ pub struct Reply {
     pub code: Code,
     /// Payload of a 2.05.
     pub content: Option<Content>,
-    /// The instance a Create made (Location-Path).
-    pub created: Option<Path>,
 }
 
 impl Reply {
     /// A reply without payload.
     pub const fn new(code: Code) -> Self {
-        Self { code, content: None, created: None }
+        Self { code, content: None }
     }
 
     /// 2.05 with a payload.
     pub fn content(format: ContentFormat, payload: Vec<u8>) -> Self {
-        Self { code: Code::CONTENT, content: Some(Content::new(format, payload)), created: None }
+        Self { code: Code::CONTENT, content: Some(Content::new(format, payload)) }
     }
 }
 

@@ -61,3 +61,29 @@ pub struct Now {
     /// values use it.
     pub wall: Option<i64>,
 }
+
+impl Now {
+    /// What the two clocks show; `wall` is Unix time in milliseconds. A wall clock
+    /// before [`Self::EARLIEST_WALL`] has not been set since power came on.
+    pub const fn from_clocks(boot: Instant, wall: i64) -> Self {
+        Self { boot, wall: if wall < Self::EARLIEST_WALL { None } else { Some(wall) } }
+    }
+
+    /// 2024-01-01 in milliseconds of Unix time: this program is younger.
+    pub const EARLIEST_WALL: i64 = 1_704_067_200_000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_that_is_older_than_the_program_is_not_set() {
+        let earliest = Now::EARLIEST_WALL;
+        for (shown, wall) in
+            [(-1, None), (0, None), (earliest - 1, None), (earliest, Some(earliest))]
+        {
+            assert_eq!(Now::from_clocks(Instant::ZERO, shown).wall, wall, "{shown}");
+        }
+    }
+}

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::digits;
+use crate::path::MAX_SHOWN;
+
 /// The data type of a resource (Objects 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataType {
@@ -177,12 +180,14 @@ impl FromStr for ObjectLink {
         if text.eq_ignore_ascii_case("FFFF:FFFF") {
             return Ok(Self::NULL);
         }
-        let digits = |part: &str| {
-            part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok()).flatten()
-        };
         text.split_once(':')
-            .and_then(|(object, instance)| Some(Self::new(digits(object)?, digits(instance)?)))
-            .ok_or_else(|| ValueError::new(DataType::Objlnk, "something else"))
+            .and_then(|(object, instance)| {
+                Some(Self::new(digits::parse(object)?, digits::parse(instance)?))
+            })
+            .ok_or_else(|| {
+                let shown: String = text.chars().take(MAX_SHOWN).collect();
+                ValueError::new(DataType::Objlnk, format!("text \"{shown}\""))
+            })
     }
 }
 
@@ -255,5 +260,15 @@ mod tests {
         assert_eq!("FFFF:FFFF".parse(), Ok(ObjectLink::NULL));
         assert_eq!("65535:65535".parse(), Ok(ObjectLink::NULL));
         assert_eq!(ObjectLink::NULL.to_string(), "65535:65535");
+    }
+
+    #[test]
+    fn what_is_no_link_is_named() {
+        for text in ["66", "66:", ":0", "+1:0", "66:65536", "a:b"] {
+            let error = text.parse::<ObjectLink>().unwrap_err();
+            assert_eq!(error.to_string(), format!("expected Objlnk, got text \"{text}\""));
+        }
+        let long = "1".repeat(1000).parse::<ObjectLink>().unwrap_err();
+        assert!(long.to_string().len() < 64, "{long}");
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::digits;
+
 /// A version `major.minor` of an object or of LwM2M itself (Core 2.4, 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version {
@@ -36,11 +38,10 @@ impl FromStr for Version {
     type Err = ParseVersionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = |part: &str| {
-            part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok()).flatten()
-        };
         text.split_once('.')
-            .and_then(|(major, minor)| Some(Self::new(digits(major)?, digits(minor)?)))
+            .and_then(|(major, minor)| {
+                Some(Self::new(digits::parse(major)?, digits::parse(minor)?))
+            })
             .ok_or(ParseVersionError)
     }
 }

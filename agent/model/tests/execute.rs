@@ -3,7 +3,7 @@
 use lwm2m_model::Arguments;
 
 #[test]
-fn arguments_of_execute() {
+fn every_row_of_the_vectors_holds() {
     let file = include_str!("../../../tests/vectors/execute.txt");
     let mut count = 0;
     for line in file.lines().filter(|line| !line.starts_with('#')) {

@@ -95,9 +95,8 @@ impl ObjectHost {
         let Some(slot) = slot else {
             return Some(Err(RequestError::new(Code::NOT_FOUND, "no such object")));
         };
-        let deadline = Instant::now() + CALL_TIME_LIMIT;
         if slot.running.is_none() {
-            return slot.begin(call, deadline, &(self.clock)());
+            return slot.begin(call, None, &(self.clock)());
         }
         if slot.waiting.len() >= QUEUE_LIMIT {
             return Some(Err(RequestError::new(
@@ -105,7 +104,7 @@ impl ObjectHost {
                 "too many calls wait for the object",
             )));
         }
-        slot.waiting.push_back((call.clone(), deadline));
+        slot.waiting.push_back((call.clone(), Instant::now() + CALL_TIME_LIMIT));
         None
     }
 
@@ -182,10 +181,13 @@ impl ObjectHost {
 }
 
 impl Slot {
-    fn begin(&mut self, call: &Call, deadline: Instant, now: &Now) -> Option<CallResult> {
+    /// Begins a call; without a `deadline` it has come just now. Most calls are
+    /// answered in place and need none.
+    fn begin(&mut self, call: &Call, deadline: Option<Instant>, now: &Now) -> Option<CallResult> {
         match self.object.call(call, now) {
             Answer::Now(result) => Some(result),
             Answer::Later => {
+                let deadline = deadline.unwrap_or_else(|| Instant::now() + CALL_TIME_LIMIT);
                 self.running = Some(Running { id: call.id, deadline });
                 None
             }
@@ -198,7 +200,7 @@ impl Slot {
             let Some((call, deadline)) = self.waiting.pop_front() else {
                 return;
             };
-            if let Some(result) = self.begin(&call, deadline, now) {
+            if let Some(result) = self.begin(&call, Some(deadline), now) {
                 ready.push_back(ObjectMessage::Reply { call: call.id, result });
             }
         }

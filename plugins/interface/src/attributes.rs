@@ -88,9 +88,9 @@ mod tests {
         let text = |value: &str| OwnedVariant::try_from(Variant::from(value)).unwrap();
         let cases: [(&str, OwnedVariant, &str); 5] = [
             ("pmin", text("1"), "attribute pmin: expected a number or a boolean"),
-            ("pmin", OwnedVariant::from(-1i32), "bad value of pmin"),
-            ("gt", OwnedVariant::from(f64::NAN), "bad value of gt"),
-            ("edge", OwnedVariant::from(2u32), "bad value of edge"),
+            ("pmin", OwnedVariant::from(-1i32), "bad value of pmin: \"-1\""),
+            ("gt", OwnedVariant::from(f64::NAN), "bad value of gt: \"NaN\""),
+            ("edge", OwnedVariant::from(2u32), "bad value of edge: \"2\""),
             ("dim", OwnedVariant::from(1u32), "\"dim\" is no attribute that can be written"),
         ];
         for (name, value, message) in cases {

@@ -166,8 +166,8 @@ impl Objects {
                 self.proceeded.push(call.path.clone());
                 Ok(CallReply::Done)
             }
-            CallOperation::Create { .. } | CallOperation::Delete => {
-                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, "not here"))
+            CallOperation::Delete => {
+                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, "nothing here can be deleted"))
             }
         }
     }
@@ -252,28 +252,26 @@ pub static SENSOR: LazyLock<ObjectDef> = LazyLock::new(|| {
         3303,
         "Sensor",
         vec![
-            resource(5500, O::R, false, T::Boolean, Range::Any),
-            resource(5518, O::R, false, T::Time, Range::Any),
-            resource(5605, O::E, false, T::None, Range::Any),
-            resource(5700, O::R, false, T::Float, Range::Any),
-            resource(5701, O::R, false, T::String, Range::Any),
-            resource(5750, O::RW, false, T::String, Range::Any),
-            resource(5821, O::RW, false, T::Float, Range::Number { min: 0.0, max: 10.0 }),
-            resource(7000, O::RW, true, T::Integer, Range::Any),
-            resource(7001, O::RW, false, T::Opaque, Range::Any),
-            resource(7002, O::W, false, T::Integer, Range::Any),
-            resource(7003, O::RW, false, T::Objlnk, Range::Any),
-            resource(7004, O::RW, false, T::Unsigned, Range::Any),
+            resource(5500, O::R, T::Boolean, Range::Any),
+            resource(5518, O::R, T::Time, Range::Any),
+            resource(5605, O::E, T::None, Range::Any),
+            resource(5700, O::R, T::Float, Range::Any),
+            resource(5701, O::R, T::String, Range::Any),
+            resource(5750, O::RW, T::String, Range::Any),
+            resource(5821, O::RW, T::Float, Range::Number { min: 0.0, max: 10.0 }),
+            multiple(resource(7000, O::RW, T::Integer, Range::Any)),
+            resource(7001, O::RW, T::Opaque, Range::Any),
+            resource(7002, O::W, T::Integer, Range::Any),
+            resource(7003, O::RW, T::Objlnk, Range::Any),
+            resource(7004, O::RW, T::Unsigned, Range::Any),
         ],
     )
 });
 
 /// An object of a vendor that stories make slow.
 pub static SLOW: LazyLock<ObjectDef> = LazyLock::new(|| {
-    let slow = vec![
-        resource(1, O::RW, false, T::Integer, Range::Any),
-        resource(2, O::E, false, T::None, Range::Any),
-    ];
+    let slow =
+        vec![resource(1, O::RW, T::Integer, Range::Any), resource(2, O::E, T::None, Range::Any)];
     object(33100, "Slow", slow)
 });
 
@@ -288,12 +286,16 @@ fn object(id: u16, name: &'static str, resources: Vec<ResourceDef>) -> ObjectDef
     }
 }
 
-fn resource(id: u16, operations: O, multiple: bool, data_type: T, range: Range) -> ResourceDef {
+fn multiple(resource: ResourceDef) -> ResourceDef {
+    ResourceDef { multiple: true, ..resource }
+}
+
+fn resource(id: u16, operations: O, data_type: T, range: Range) -> ResourceDef {
     ResourceDef {
         id,
         name: Cow::Borrowed("of a story"),
         operations,
-        multiple,
+        multiple: false,
         mandatory: false,
         data_type,
         range,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lwm2m_engine::{Command, Event, Input, LocalRequest, ServerState};
 use lwm2m_model::{Code, ContentFormat, Instant, Path, Value};
 
-use crate::{Ask, Notice, Outcome, Response, Security, Setup, Ticket, World};
+use crate::{Ask, Notice, Outage, Outcome, Response, Security, Setup, Ticket, World};
 
 /// Seconds.
 pub const fn secs(count: u64) -> Duration {
@@ -213,6 +213,19 @@ impl World {
         if let Some(link) = self.network.lose_link() {
             self.tell_device(Input::LinkDown { link, reason: reason.to_owned() });
         }
+    }
+
+    /// The device has no route any more, and its link ends.
+    pub fn lose_network(&mut self) {
+        self.network.outage = Some(Outage::NoRoute);
+        self.lose_link("network is unreachable");
+    }
+
+    /// Lets time pass without a network, then with one until the device is registered.
+    pub fn regain_network_after(&mut self, away: Duration) {
+        self.run_for(away);
+        self.network.heal();
+        self.until_registered(secs(100));
     }
 
     /// The wall clock steps; the time since boot does not.

@@ -174,3 +174,14 @@ fn an_outage_longer_than_the_lifetime_ends_with_a_registration() {
     });
     assert_eq!(world.read("/3/0/0").text(), "Acme");
 }
+
+#[test]
+fn actions_that_wait_for_their_answers_are_bounded() {
+    let mut world = World::registered(|_| {});
+    let asked: Vec<_> = (0..80).map(|_| world.send(Ask::execute("/3/0/4", ""))).collect();
+    let codes: Vec<Code> = asked.into_iter().map(|ticket| world.response(ticket).code).collect();
+    let refused = codes.iter().filter(|code| **code == Code::SERVICE_UNAVAILABLE).count();
+    world.run_for(secs(5));
+    assert_eq!((world.device.objects.proceeded.len(), refused), (64, 80 - 64));
+    assert_eq!(world.execute("/3/0/4", ""), Code::CHANGED, "there is room again");
+}

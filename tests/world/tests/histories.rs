@@ -18,22 +18,22 @@ use lwm2m_world::{Ask, Dice, Lane, Outage, Outcome, Pace, Security, World, ms, s
 const HISTORIES: u64 = 1000;
 
 #[test]
-fn plain_links() {
+fn histories_over_plain_links_keep_the_invariants() {
     tell(0);
 }
 
 #[test]
-fn secure_links() {
+fn histories_over_secure_links_keep_the_invariants() {
     tell(1);
 }
 
 #[test]
-fn plain_links_and_sleep() {
+fn histories_over_plain_links_with_sleep_keep_the_invariants() {
     tell(2);
 }
 
 #[test]
-fn secure_links_and_sleep() {
+fn histories_over_secure_links_with_sleep_keep_the_invariants() {
     tell(3);
 }
 

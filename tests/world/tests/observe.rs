@@ -169,12 +169,9 @@ fn what_changed_while_the_link_was_gone_is_told_when_it_is_back() {
     let mut world = World::registered(|setup| setup.secured(Security::Resumes));
     world.observe("/3303/0/5700", "");
     world.run_for(secs(20));
-    world.network.outage = Some(Outage::NoRoute);
-    world.lose_link("network is unreachable");
+    world.lose_network();
     world.change("/3303/0/5700", Value::Float(40.0));
-    world.run_for(secs(30));
-    world.network.heal();
-    world.until_registered(secs(100));
+    world.regain_network_after(secs(30));
     world.run_for(secs(1));
     let texts: Vec<String> =
         world.take_notices().iter().map(|notice| notice.text().to_owned()).collect();
@@ -189,12 +186,9 @@ fn without_storing_what_changed_meanwhile_is_not_told() {
     });
     world.observe("/3303/0/5700", "");
     world.run_for(secs(20));
-    world.network.outage = Some(Outage::NoRoute);
-    world.lose_link("network is unreachable");
+    world.lose_network();
     world.change("/3303/0/5700", Value::Float(40.0));
-    world.run_for(secs(30));
-    world.network.heal();
-    world.until_registered(secs(100));
+    world.regain_network_after(secs(30));
     world.run_for(secs(5));
     assert!(world.take_notices().is_empty());
     world.change("/3303/0/5700", Value::Float(41.0));
@@ -210,11 +204,8 @@ fn a_sample_that_comes_while_the_link_is_gone_is_not_lost() {
     world.device.objects.set_pace(33100, lwm2m_world::Pace::After(secs(3)));
     world.change("/33100/0/1", Value::Integer(5));
     world.run_for(secs(1));
-    world.network.outage = Some(Outage::NoRoute);
-    world.lose_link("network is unreachable");
-    world.run_for(secs(30));
-    world.network.heal();
-    world.until_registered(secs(100));
+    world.lose_network();
+    world.regain_network_after(secs(30));
     world.run_for(secs(10));
     let texts: Vec<String> =
         world.take_notices().iter().map(|notice| notice.text().to_owned()).collect();
@@ -257,13 +248,10 @@ fn a_target_that_goes_while_the_server_is_away_is_told_later() {
     let mut world = World::registered(|setup| setup.secured(Security::Resumes));
     world.observe("/3303/1/5700", "");
     world.run_for(secs(20));
-    world.network.outage = Some(Outage::NoRoute);
-    world.lose_link("network is unreachable");
+    world.lose_network();
     world.device.objects.remove("/3303/1");
     world.announce(3303);
-    world.run_for(secs(30));
-    world.network.heal();
-    world.until_registered(secs(100));
+    world.regain_network_after(secs(30));
     world.run_for(secs(5));
     assert_eq!(world.take_notices().pop().map(|notice| notice.code), Some(Code::NOT_FOUND));
     assert_eq!(observed(&world), 0);

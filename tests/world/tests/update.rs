@@ -1,6 +1,6 @@
 //! Update: when, and with what (Core 5.6).
 
-use lwm2m_engine::{Command, Event, ServerState};
+use lwm2m_engine::{Account, Command, Event, ServerState};
 use lwm2m_model::{Code, ContentFormat};
 use lwm2m_world::{Ask, Outage, World, ms, secs};
 
@@ -179,4 +179,17 @@ fn a_step_of_the_wall_clock_moves_no_timer() {
     assert_eq!(world.state(), ServerState::Registered);
     let failures = world.events(|event| matches!(event, Event::AttemptFailed { .. }));
     assert!(failures.is_empty());
+}
+
+#[test]
+fn an_account_that_comes_back_while_it_leaves_registers_again() {
+    let account = Account::new(101, "coap://server.example");
+    let mut world = World::registered(|setup| setup.config.accounts = vec![account.clone()]);
+    world.command(Command::Accounts(Vec::new()));
+    assert_eq!(world.state(), ServerState::Deregistering);
+    world.command(Command::Accounts(vec![account]));
+    world.run_for(secs(10));
+    assert_eq!(world.state(), ServerState::Registered);
+    assert_eq!(world.server.accepted("Register"), 2);
+    assert_eq!(world.read("/3/0/0").text(), "Acme");
 }

@@ -121,9 +121,6 @@ pub(crate) fn to_draft(reply: Reply, observe: Option<u32>) -> Draft {
     if let Some(number) = observe {
         draft = draft.option_uint(option::OBSERVE, number);
     }
-    for id in reply.created.iter().flat_map(|path| path.ids()) {
-        draft = draft.option(option::LOCATION_PATH, id.to_string().as_bytes());
-    }
     match reply.content {
         Some(Content { format: Some(format), payload }) => draft.content(format, payload),
         Some(Content { format: None, .. }) | None => draft,

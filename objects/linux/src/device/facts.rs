@@ -6,11 +6,11 @@
 //! 3. On a signal ask again, and say `Changed` if the answer differs.
 //! 4. What a service said is forgotten when it goes, everything with the bus.
 
-use lwm2m_model::Path;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use zbus::Connection;
 
+use super::resource::{self, ERROR_CODE, TIMEZONE, UTC_OFFSET};
 use crate::ObjectMessage;
 use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
 use crate::sources::{properties, systemd1, timedate1, timezone};
@@ -113,8 +113,8 @@ async fn publish(
         }
         Fact::TimeZone(_) | Fact::FailedUnits(_) => {}
     });
-    for resource in changed {
-        out.send(ObjectMessage::Changed(Path::resource(DEVICE, 0, *resource))).await?;
+    for id in changed {
+        out.send(ObjectMessage::Changed(resource::path(*id))).await?;
     }
     Ok(())
 }
@@ -157,8 +157,3 @@ async fn subscribe(bus: &Connection) {
     };
     let _ = timeout(ASK_TIME_LIMIT, ask).await;
 }
-
-const DEVICE: u16 = 3;
-const ERROR_CODE: u16 = 11;
-const UTC_OFFSET: u16 = 14;
-const TIMEZONE: u16 = 15;

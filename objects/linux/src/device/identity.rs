@@ -3,7 +3,7 @@
 
 use lwm2m_model::Value;
 
-use super::DeviceConfig;
+use super::{DeviceConfig, resource as id};
 use crate::Roots;
 use crate::sources::{device_tree, dmi, os_release};
 
@@ -50,14 +50,14 @@ impl Identity {
     /// The value of a resource; `None` if it is absent or not one of these.
     pub(super) fn value(&self, resource: u16) -> Option<Value> {
         let text = match resource {
-            0 => self.manufacturer.as_ref(),
-            1 => self.model.as_ref(),
-            2 => self.serial.as_ref(),
-            3 => self.firmware_version.as_ref(),
-            16 => Some(&self.bindings),
-            17 => self.device_type.as_ref(),
-            18 => self.hardware_version.as_ref(),
-            19 => self.software_version.as_ref(),
+            id::MANUFACTURER => self.manufacturer.as_ref(),
+            id::MODEL_NUMBER => self.model.as_ref(),
+            id::SERIAL_NUMBER => self.serial.as_ref(),
+            id::FIRMWARE_VERSION => self.firmware_version.as_ref(),
+            id::BINDINGS => Some(&self.bindings),
+            id::DEVICE_TYPE => self.device_type.as_ref(),
+            id::HARDWARE_VERSION => self.hardware_version.as_ref(),
+            id::SOFTWARE_VERSION => self.software_version.as_ref(),
             _ => None,
         };
         text.cloned().map(Value::String)

@@ -9,6 +9,7 @@ use lwm2m_model::Value;
 use super::error_codes::Condition;
 use super::facts::Facts;
 use super::power::{self, Slots};
+use super::resource as id;
 use crate::Roots;
 use crate::sources::meminfo::{self, Memory};
 use crate::sources::power_supply::{self, Supply};
@@ -53,13 +54,17 @@ impl<'a> Measure<'a> {
         let single = |value| Some(Content::Single(value));
         let unix = self.wall.map(|milliseconds| milliseconds.div_euclid(1000));
         match resource {
-            6 => self.per_supply(|supply| Some(power::source(supply))),
-            7 => self.per_supply(|supply| supply.voltage.map(|microvolt| microvolt / 1000)),
-            8 => self.per_supply(|supply| supply.current.map(|microampere| microampere / 1000)),
-            9 => single(Value::Integer(power::battery_level(self.supplies())?)),
-            10 => single(kilobytes(self.memory()?.available?)),
-            13 => single(Value::Time(unix?)),
-            14 => {
+            id::AVAILABLE_POWER_SOURCES => self.per_supply(|supply| Some(power::source(supply))),
+            id::POWER_SOURCE_VOLTAGE => {
+                self.per_supply(|supply| supply.voltage.map(|microvolt| microvolt / 1000))
+            }
+            id::POWER_SOURCE_CURRENT => {
+                self.per_supply(|supply| supply.current.map(|microampere| microampere / 1000))
+            }
+            id::BATTERY_LEVEL => single(Value::Integer(power::battery_level(self.supplies())?)),
+            id::MEMORY_FREE => single(kilobytes(self.memory()?.available?)),
+            id::CURRENT_TIME => single(Value::Time(unix?)),
+            id::UTC_OFFSET => {
                 let offset = match &self.facts.time_zone {
                     Some(zone) => timezone::offset_of(self.roots, zone, unix?),
                     None => None,
@@ -67,9 +72,9 @@ impl<'a> Measure<'a> {
                 let offset = offset.or_else(|| timezone::local_offset(self.roots, unix?))?;
                 single(Value::String(offset.to_string()))
             }
-            15 => single(Value::String(current_zone(self.facts, self.roots)?)),
-            20 => single(Value::Integer(power::battery_status(self.supplies())?)),
-            21 => single(kilobytes(self.memory()?.total?)),
+            id::TIMEZONE => single(Value::String(current_zone(self.facts, self.roots)?)),
+            id::BATTERY_STATUS => single(Value::Integer(power::battery_status(self.supplies())?)),
+            id::MEMORY_TOTAL => single(kilobytes(self.memory()?.total?)),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ mod identity;
 mod measure;
 mod power;
 mod reboot;
+mod resource;
 mod set_time;
 mod watcher;
 
@@ -33,6 +34,7 @@ use facts::Facts;
 use identity::Identity;
 use measure::{Content, Measure};
 use power::Slots;
+use resource::{CURRENT_TIME, ERROR_CODE, REBOOT, RESET_ERROR_CODE, TIMEZONE, UTC_OFFSET};
 use set_time::SetTime;
 use watcher::{Watched, Watcher};
 
@@ -123,8 +125,8 @@ impl Device {
 
     fn read(&mut self, path: &Path, now: &Now) -> CallResult {
         let mut entries = Vec::new();
-        for (resource, content) in self.contents(path, now) {
-            let at = Path::resource(objects::DEVICE.id, 0, resource);
+        for (id, content) in self.contents(path, now) {
+            let at = resource::path(id);
             match content {
                 Content::Single(value) => entries.push(Entry::new(at, value)),
                 Content::Multiple(values) if values.is_empty() => entries.push(Entry::empty(at)),
@@ -146,8 +148,8 @@ impl Device {
     fn discover(&mut self, path: &Path, now: &Now) -> CallResult {
         let contents = self.contents(path, now);
         let mut paths = vec![Path::instance(objects::DEVICE.id, 0)];
-        for (resource, content) in contents {
-            let at = Path::resource(objects::DEVICE.id, 0, resource);
+        for (id, content) in contents {
+            let at = resource::path(id);
             paths.push(at.clone());
             if let Content::Multiple(values) = content {
                 paths.extend(values.into_iter().filter_map(|(id, _)| at.child(id).ok()));
@@ -173,8 +175,8 @@ impl Device {
         self.answer_later(call, async move {
             let result = wanted.apply(bus, &roots, &facts).await;
             // One of the three may move another; whoever observes it looks.
-            for resource in CLOCK_RESOURCES.iter().filter(|_| result.is_ok()) {
-                let path = Path::resource(objects::DEVICE.id, 0, *resource);
+            for id in CLOCK_RESOURCES.iter().filter(|_| result.is_ok()) {
+                let path = resource::path(*id);
                 let _ = out.send(ObjectMessage::Changed(path)).await;
             }
             result
@@ -247,12 +249,10 @@ impl Object for Device {
             CallOperation::Write { mode: _, entries } => self.write(call.id, &call.path, entries),
             CallOperation::Execute(_) => self.execute(call.id, &call.path, now),
             CallOperation::Proceed => self.proceed(),
-            CallOperation::Create { .. } | CallOperation::Delete => {
-                Answer::Now(Err(RequestError::new(
-                    Code::METHOD_NOT_ALLOWED,
-                    "the Device object has exactly one instance",
-                )))
-            }
+            CallOperation::Delete => Answer::Now(Err(RequestError::new(
+                Code::METHOD_NOT_ALLOWED,
+                "the Device object has exactly one instance",
+            ))),
         }
     }
 
@@ -262,14 +262,14 @@ impl Object for Device {
             None => self.observed.remove(path),
         };
         let mut watched = Watched::new();
-        for resource in self.definition.resources.iter().map(|resource| resource.id) {
-            let at = Path::resource(objects::DEVICE.id, 0, resource);
+        for id in self.definition.resources.iter().map(|defined| defined.id) {
+            let at = resource::path(id);
             let intervals = self
                 .observed
                 .iter()
                 .filter(|(observed, _)| observed.contains(&at) || at.contains(observed));
             if let Some(shortest) = intervals.map(|(_, interval)| *interval).min() {
-                watched.insert(resource, shortest);
+                watched.insert(id, shortest);
             }
         }
         self.watched.send_if_modified(|known| {
@@ -288,8 +288,4 @@ fn not_found(path: &Path) -> RequestError {
     RequestError::new(Code::NOT_FOUND, format!("{path} does not exist on this device"))
 }
 
-const REBOOT: u16 = 4;
-const ERROR_CODE: u16 = 11;
-const RESET_ERROR_CODE: u16 = 12;
-/// Current Time, UTC Offset, Timezone.
-const CLOCK_RESOURCES: [u16; 3] = [13, 14, 15];
+const CLOCK_RESOURCES: [u16; 3] = [CURRENT_TIME, UTC_OFFSET, TIMEZONE];

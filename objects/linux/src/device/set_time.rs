@@ -7,12 +7,13 @@
 //! 3. The zone is set, then the clock; if the clock fails, the zone is put back.
 
 use lwm2m_engine::{CallReply, CallResult};
-use lwm2m_model::{Code, Entry, RequestError, Value};
+use lwm2m_model::{Code, Entry, Now, RequestError, Value};
 use tokio::sync::watch;
 use zbus::Connection;
 
 use super::facts::Facts;
 use super::measure::current_zone;
+use super::resource::{CURRENT_TIME, TIMEZONE, UTC_OFFSET};
 use crate::Roots;
 use crate::bus::{self, error_name};
 use crate::sources::timezone::{self, UtcOffset};
@@ -36,19 +37,19 @@ impl SetTime {
                 RequestError::new(Code::BAD_REQUEST, format!("write {}: {what}", entry.path))
             };
             match (entry.path.resource_id(), entry.value()) {
-                (Some(13), Some(Value::Time(seconds))) if *seconds >= 0 => {
+                (Some(CURRENT_TIME), Some(Value::Time(seconds))) if *seconds >= 0 => {
                     let microseconds = seconds.checked_mul(1_000_000);
                     wanted.time = Some(microseconds.ok_or_else(|| wrong("no time of this age"))?);
                 }
-                (Some(13), _) => return Err(wrong("expected seconds since 1970")),
-                (Some(14), Some(Value::String(text))) => {
+                (Some(CURRENT_TIME), _) => return Err(wrong("expected seconds since 1970")),
+                (Some(UTC_OFFSET), Some(Value::String(text))) => {
                     let offset = text.parse().map_err(|_| wrong("expected the form +02:00"))?;
                     wanted.offset = Some(offset);
                 }
-                (Some(15), Some(Value::String(text))) if timezone::is_name(text) => {
+                (Some(TIMEZONE), Some(Value::String(text))) if timezone::is_name(text) => {
                     wanted.zone = Some(text.clone());
                 }
-                (Some(15), _) => return Err(wrong("expected a zone such as Europe/Berlin")),
+                (Some(TIMEZONE), _) => return Err(wrong("expected a zone such as Europe/Berlin")),
                 _ => return Err(wrong("cannot be written")),
             }
         }
@@ -163,5 +164,5 @@ fn zone_refusal(error: zbus::Error) -> RequestError {
 /// The moment at which an offset is looked up; before the clock is set any
 /// moment is as good, so the earliest that can be.
 fn unix_now() -> i64 {
-    clock::now().wall.unwrap_or(clock::EARLIEST).div_euclid(1000)
+    clock::now().wall.unwrap_or(Now::EARLIEST_WALL).div_euclid(1000)
 }

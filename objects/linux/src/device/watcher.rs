@@ -8,7 +8,6 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use lwm2m_model::Path;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -16,6 +15,10 @@ use super::error_codes::Condition;
 use super::facts::Facts;
 use super::measure::{Content, Measure};
 use super::power::Slots;
+use super::resource::{
+    self, AVAILABLE_POWER_SOURCES, BATTERY_LEVEL, BATTERY_STATUS, CURRENT_TIME, ERROR_CODE,
+    MEMORY_FREE, POWER_SOURCE_CURRENT, POWER_SOURCE_VOLTAGE, TIMEZONE, UTC_OFFSET,
+};
 use crate::sources::clock::{self, ClockWatch};
 use crate::sources::timezone::ZoneWatch;
 use crate::sources::uevent::UeventSocket;
@@ -85,8 +88,8 @@ impl Watcher {
                     samples.take(&watched, &self.roots, &self.facts.borrow().clone())
                 }
             };
-            for resource in changed.into_iter().filter(|resource| watched.contains_key(resource)) {
-                let path = Path::resource(DEVICE, 0, resource);
+            for id in changed.into_iter().filter(|id| watched.contains_key(id)) {
+                let path = resource::path(id);
                 if self.out.send(ObjectMessage::Changed(path)).await.is_err() {
                     return;
                 }
@@ -97,11 +100,21 @@ impl Watcher {
 
 impl Sources {
     fn open_for(&mut self, watched: &Watched, roots: &Roots) {
-        let any = |resources: &[u16]| resources.iter().any(|id| watched.contains_key(id));
-        self.power.set(any(&POWER), UeventSocket::open, "uevent socket");
-        self.clock.set(any(&[CURRENT_TIME]), ClockWatch::open, "clock watch");
-        self.zone.set(any(&ZONE), || ZoneWatch::open(&roots.etc), "time zone watch");
+        let wanted = |resources: &[u16]| {
+            let observed = resources.iter().any(|id| watched.contains_key(id));
+            if observed { Wanted::Yes } else { Wanted::No }
+        };
+        self.power.set(wanted(&POWER), UeventSocket::open, "uevent socket");
+        self.clock.set(wanted(&[CURRENT_TIME]), ClockWatch::open, "clock watch");
+        self.zone.set(wanted(&ZONE), || ZoneWatch::open(&roots.etc), "time zone watch");
     }
+}
+
+/// Whether anything is observed that a source tells of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    No,
 }
 
 /// A source that is open while it is wanted.
@@ -115,9 +128,9 @@ enum Source<T> {
 }
 
 impl<T> Source<T> {
-    fn set(&mut self, wanted: bool, open: impl FnOnce() -> io::Result<T>, name: &str) {
-        match self {
-            Self::Closed if wanted => {
+    fn set(&mut self, wanted: Wanted, open: impl FnOnce() -> io::Result<T>, name: &str) {
+        match (&self, wanted) {
+            (Self::Closed, Wanted::Yes) => {
                 *self = match open() {
                     Ok(source) => Self::Open(source),
                     Err(error) => {
@@ -126,8 +139,8 @@ impl<T> Source<T> {
                     }
                 }
             }
-            Self::Open(_) | Self::Failed if !wanted => *self = Self::Closed,
-            Self::Closed | Self::Open(_) | Self::Failed => {}
+            (_, Wanted::No) => *self = Self::Closed,
+            (Self::Open(_) | Self::Failed, Wanted::Yes) => {}
         }
     }
 
@@ -176,16 +189,28 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-const DEVICE: u16 = 3;
-const ERROR_CODE: u16 = 11;
-const CURRENT_TIME: u16 = 13;
-const UTC_OFFSET: u16 = 14;
 /// What may differ after news of a power supply.
-const POWER: [u16; 6] = [6, 7, 8, 9, ERROR_CODE, 20];
-const ZONE: [u16; 2] = [UTC_OFFSET, 15];
+const POWER: [u16; 6] = [
+    AVAILABLE_POWER_SOURCES,
+    POWER_SOURCE_VOLTAGE,
+    POWER_SOURCE_CURRENT,
+    BATTERY_LEVEL,
+    ERROR_CODE,
+    BATTERY_STATUS,
+];
+const ZONE: [u16; 2] = [UTC_OFFSET, TIMEZONE];
 /// What changes without news, or without reliable news: voltages, memory, what is
 /// wrong, and the offset at the turn of summer time.
-const SAMPLED: [u16; 8] = [6, 7, 8, 9, 10, ERROR_CODE, UTC_OFFSET, 20];
+const SAMPLED: [u16; 8] = [
+    AVAILABLE_POWER_SOURCES,
+    POWER_SOURCE_VOLTAGE,
+    POWER_SOURCE_CURRENT,
+    BATTERY_LEVEL,
+    MEMORY_FREE,
+    ERROR_CODE,
+    UTC_OFFSET,
+    BATTERY_STATUS,
+];
 /// Faster than this no value is sampled, whatever a server asks for.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -210,7 +235,7 @@ mod tests {
     }
 
     fn changed(resource: u16) -> Option<ObjectMessage> {
-        Some(ObjectMessage::Changed(Path::resource(3, 0, resource)))
+        Some(ObjectMessage::Changed(resource::path(resource)))
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,14 +12,11 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::readable::Readable;
 
-/// The time now. A wall clock before [`EARLIEST`] was never set.
+/// The time now.
 pub fn now() -> Now {
     let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
-    let wall = clock_gettime(ClockId::CLOCK_REALTIME)
-        .ok()
-        .map(|time| time.num_milliseconds())
-        .filter(|milliseconds| *milliseconds >= EARLIEST);
-    Now { boot: Instant::from_boot(since_boot), wall }
+    let wall = clock_gettime(ClockId::CLOCK_REALTIME).map(|time| time.num_milliseconds());
+    Now::from_clocks(Instant::from_boot(since_boot), wall.unwrap_or_default())
 }
 
 /// Tells when the wall clock jumps: a timer on CLOCK_REALTIME that lies in the far
@@ -53,8 +50,6 @@ impl ClockWatch {
     }
 }
 
-/// 2024-01-01, in milliseconds of Unix time: this program is younger.
-pub const EARLIEST: i64 = 1_704_067_200_000;
 /// Unix time: the year 2100, or the end of time on 32-bit systems.
 const FAR_FUTURE: i64 =
     if cfg!(target_pointer_width = "64") { 4_102_444_800 } else { i32::MAX as i64 };

@@ -8,7 +8,8 @@ use std::path::Path;
 /// The content of a file of at most [`MAX_FILE`] bytes; `None` if it cannot be
 /// read, is longer, or is empty.
 pub fn bytes(path: &Path) -> Option<Vec<u8>> {
-    let mut content = Vec::new();
+    // With room from the start one read gets it all, and another the end.
+    let mut content = Vec::with_capacity(TYPICAL_FILE);
     let limit = u64::try_from(MAX_FILE).ok()? + 1;
     File::open(path).ok()?.take(limit).read_to_end(&mut content).ok()?;
     (!content.is_empty() && content.len() <= MAX_FILE).then_some(content)
@@ -33,6 +34,8 @@ pub fn number(path: &Path) -> Option<i64> {
     line(path)?.parse().ok()
 }
 
+/// Room for what most files of interest have, `meminfo` with its 1.5 KB too.
+const TYPICAL_FILE: usize = 2048;
 /// Longest file that is read, in bytes; the files of interest have less than 10 KB.
 pub const MAX_FILE: usize = 256 * 1024;
 /// Longest text that becomes a value, in bytes.

@@ -241,7 +241,7 @@ impl SmallServer {
         }
     }
 
-    pub(super) fn reset(&mut self, _now: Instant, id: u16) {
+    pub(super) fn reset(&mut self, id: u16) {
         if let Some(place) = self.asking.under_way.iter().position(|sent| sent.id == id) {
             let sent = self.asking.under_way.swap_remove(place);
             self.concluded(&sent, Outcome::Reset);

@@ -119,7 +119,7 @@ impl Believed {
             return false;
         };
         let ahead = number.wrapping_sub(*newest) & 0x00ff_ffff;
-        !(1..1 << 23).contains(&ahead) && now - *at <= Duration::from_secs(128)
+        !(1..1 << 23).contains(&ahead) && now - *at <= NUMBERS_WRAP
     }
 }
 
@@ -167,14 +167,11 @@ impl SmallServer {
         let mut is_stale = false;
         if let Some(believed) = &mut self.believed {
             believed.peer = from;
-            match number {
-                Some(number) => {
-                    is_stale = believed.is_stale(now, &token, number);
-                    if !is_stale {
-                        believed.numbers.insert(token.clone(), (number, now));
-                    }
+            if let Some(number) = number {
+                is_stale = believed.is_stale(now, &token, number);
+                if !is_stale {
+                    believed.numbers.insert(token.clone(), (number, now));
                 }
-                None => is_stale = false,
             }
         }
         if !code.is_success() {
@@ -198,6 +195,8 @@ impl SmallServer {
     }
 }
 
+/// An Observe number that comes so long after the last is newer (RFC 7641 3.4).
+const NUMBERS_WRAP: Duration = Duration::from_secs(128);
 /// A server counts on so much of the 93 s for which a device stays awake, since
 /// what it last heard was sent a little earlier.
 const AWAKE: Duration = Duration::from_secs(85);

@@ -131,7 +131,7 @@ impl SmallServer {
         let id = packet.header.message_id;
         match (packet.header.get_type(), message::code(&packet)) {
             (MessageType::Acknowledgement, code) if code.byte() == 0 => self.acknowledged(now, id),
-            (MessageType::Reset, _) => self.reset(now, id),
+            (MessageType::Reset, _) => self.reset(id),
             (MessageType::Acknowledgement, _) => self.response(now, from, &packet),
             (MessageType::Confirmable | MessageType::NonConfirmable, code) => {
                 let known = self.answered.get(&(from, id));

@@ -53,9 +53,7 @@ impl SmallServer {
             message::method::POST if is_register => {
                 ("Register", self.register(now, from, &query, packet))
             }
-            message::method::POST => {
-                ("Update", self.update(now, from, at_location, &query, packet))
-            }
+            message::method::POST => ("Update", self.update(now, from, &path, &query, packet)),
             message::method::DELETE if at_location => {
                 self.believed = None;
                 ("De-register", Code::DELETED)
@@ -108,14 +106,14 @@ impl SmallServer {
         &mut self,
         now: Instant,
         from: Address,
-        at_location: bool,
+        path: &[String],
         query: &[String],
         packet: &Packet,
     ) -> Code {
         if let Some(code) = self.manner.refuses_update {
             return code;
         }
-        let Some(believed) = self.believed.as_mut().filter(|_| at_location) else {
+        let Some(believed) = self.believed.as_mut().filter(|known| known.location == path) else {
             return Code::NOT_FOUND;
         };
         believed.peer = from;
