@@ -9,6 +9,9 @@ use Treatment::{Fail, Ignore, Retry};
 pub struct Alert(u8);
 
 impl Alert {
+    /// The peer said goodbye.
+    pub const CLOSE_NOTIFY: Self = Self(0);
+
     /// The alert with this number.
     pub const fn new(code: u8) -> Self {
         Self(code)

@@ -17,13 +17,15 @@ use openssl::ssl::{self, ErrorCode, ShutdownState, Ssl, SslContextBuilder, SslSt
 use openssl::ssl::{SslOptions, SslSessionCacheMode, SslVersion};
 
 use crate::queue::Datagrams;
+use crate::session::Tag;
 use crate::sieve::sieve;
 use crate::suite::cipher_list;
 use crate::{
-    Alert, LinkError, LinkInfo, MAX_UNREAD, MIN_MAX_DATAGRAM, Silence, State, Suite, Version,
+    Alert, LinkError, LinkInfo, MAX_UNREAD, MIN_MAX_DATAGRAM, Secret, SecureLink, Silence, State,
+    Suite, Version,
 };
 
-/// The link itself; the two roles wrap it.
+/// A link in either role; `ssl` knows which.
 pub(crate) struct Dtls {
     stream: SslStream<Datagrams>,
     state: State,
@@ -37,6 +39,8 @@ pub(crate) struct Dtls {
     /// Largest overhead with the suites offered.
     max_overhead: usize,
     limits: Limits,
+    /// Marks the sessions handed out; `None` at a server, which keeps its own.
+    tag: Option<Tag>,
 }
 
 /// The numbers of a link.
@@ -63,7 +67,12 @@ impl Limits {
 
 impl Dtls {
     /// A link of which the handshake has not begun; `ssl` knows its role.
-    pub(crate) fn new(mut ssl: Ssl, suites: &[Suite], limits: Limits) -> Result<Self, LinkError> {
+    pub(crate) fn new(
+        mut ssl: Ssl,
+        suites: &[Suite],
+        limits: Limits,
+        tag: Option<Tag>,
+    ) -> Result<Self, LinkError> {
         limits.check()?;
         let mtu = u32::try_from(limits.max_datagram).unwrap_or(u32::MAX).min(MAX_MTU);
         ssl.set_mtu(mtu).map_err(internal)?;
@@ -78,11 +87,13 @@ impl Dtls {
             was_established: false,
             max_overhead: suites.iter().map(|suite| suite.overhead()).max().unwrap_or_default(),
             limits,
+            tag,
         })
     }
+}
 
-    /// Starts the handshake, sends again what is due, or gives up.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<State, LinkError> {
+impl SecureLink for Dtls {
+    fn handle_timeout(&mut self, now: Instant) -> Result<State, LinkError> {
         if self.state == State::Closed {
             return Ok(State::Closed);
         }
@@ -104,12 +115,7 @@ impl Dtls {
         self.drive(now)
     }
 
-    /// Takes a datagram of the peer.
-    pub(crate) fn handle_datagram(
-        &mut self,
-        now: Instant,
-        datagram: &[u8],
-    ) -> Result<State, LinkError> {
+    fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<State, LinkError> {
         let before_start = self.started.is_none() && !self.stream.ssl().is_server();
         if self.state == State::Closed || datagram.is_empty() || before_start {
             return Ok(self.state);
@@ -123,8 +129,7 @@ impl Dtls {
         self.drive(now)
     }
 
-    /// When `handle_timeout` is due.
-    pub(crate) fn timeout(&self) -> Option<Instant> {
+    fn timeout(&mut self) -> Option<Instant> {
         match (self.state, self.started) {
             (State::Closed, _) => None,
             (State::Established, _) => self.retransmission,
@@ -136,8 +141,7 @@ impl Dtls {
         }
     }
 
-    /// Protects a message and queues its datagram.
-    pub(crate) fn write(&mut self, message: &[u8]) -> Result<(), LinkError> {
+    fn write(&mut self, message: &[u8]) -> Result<(), LinkError> {
         match self.state {
             State::Handshaking => return Err(LinkError::NotEstablished),
             State::Closed => return Err(LinkError::Closed),
@@ -160,24 +164,20 @@ impl Dtls {
         }
     }
 
-    /// The next message of the peer.
-    pub(crate) fn read(&mut self) -> Option<Vec<u8>> {
+    fn read(&mut self) -> Option<Vec<u8>> {
         self.unread.pop_front()
     }
 
-    /// The next datagram to send.
-    pub(crate) fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+    fn poll_datagram(&mut self) -> Option<Vec<u8>> {
         self.stream.get_mut().pop()
     }
 
-    /// Largest message that fits a datagram and a record.
-    pub(crate) fn max_payload(&self) -> usize {
+    fn max_payload(&self) -> usize {
         let around = RECORD_HEADER + self.overhead();
         self.limits.max_datagram.saturating_sub(around).min(MAX_PLAINTEXT)
     }
 
-    /// What was agreed upon.
-    pub(crate) fn info(&self) -> LinkInfo {
+    fn info(&self) -> LinkInfo {
         let ssl = self.stream.ssl();
         let proven = self.was_established && ssl.is_server();
         LinkInfo {
@@ -188,21 +188,25 @@ impl Dtls {
         }
     }
 
-    /// Sends close_notify if there is a link, and ends it.
-    pub(crate) fn close(&mut self) {
+    fn close(&mut self) {
         if self.state == State::Established {
             self.say_goodbye();
         }
         self.state = State::Closed;
     }
 
-    /// The session as DER, if the peer lets it be resumed.
-    pub(crate) fn session(&self) -> Result<Vec<u8>, LinkError> {
+    /// A server keeps its sessions in its context: always [`LinkError::NoSession`].
+    fn export_session(&mut self) -> Result<Secret, LinkError> {
         let session = self.stream.ssl().session().filter(|_| self.was_established);
         let session = session.filter(|session| !session.id().is_empty());
-        session.ok_or(LinkError::NoSession)?.to_der().map_err(internal)
+        let (Some(tag), Some(session)) = (&self.tag, session) else {
+            return Err(LinkError::NoSession);
+        };
+        Ok(tag.seal(Secret::new(session.to_der().map_err(internal)?).expose()))
     }
+}
 
+impl Dtls {
     /// Lets the library work on what came in until it wants more.
     fn drive(&mut self, now: Instant) -> Result<State, LinkError> {
         let outcome = self.work();
@@ -307,7 +311,7 @@ impl Dtls {
     fn explain_io(&self, error: &ssl::Error) -> LinkError {
         if error.code() == ErrorCode::ZERO_RETURN {
             return match self.state {
-                State::Handshaking => LinkError::Refused(Alert::new(0)),
+                State::Handshaking => LinkError::Refused(Alert::CLOSE_NOTIFY),
                 State::Established | State::Closed => LinkError::ClosedByPeer,
             };
         }

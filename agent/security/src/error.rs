@@ -86,7 +86,7 @@ impl LinkError {
     pub const fn alert(&self) -> Option<Alert> {
         match self {
             Self::Refused(alert) | Self::Aborted(alert) => Some(*alert),
-            Self::ClosedByPeer => Some(Alert::new(0)),
+            Self::ClosedByPeer => Some(Alert::CLOSE_NOTIFY),
             Self::HandshakeTimeout { .. }
             | Self::HandshakeFailed(_)
             | Self::Psk(_)

@@ -41,8 +41,11 @@ impl KeySource {
     /// systemd sets the modes there.
     pub fn load(&self, credentials_dir: Option<&Path>) -> Result<Secret, KeyError> {
         let key = match self {
-            Self::Credential(name) => read(&credential(name, credentials_dir)?, false)?,
-            Self::File(path) => read(path, !is_inside(path, credentials_dir))?,
+            Self::Credential(name) => {
+                read(&credential_file(name, credentials_dir)?, Access::Anybody)?
+            }
+            Self::File(path) if is_inside(path, credentials_dir) => read(path, Access::Anybody)?,
+            Self::File(path) => read(path, Access::OwnerAlone)?,
             Self::Hex(text) => self.decode(text, Secret::from_hex)?,
             Self::Base64(text) => self.decode(text, Secret::from_base64)?,
         };
@@ -142,8 +145,13 @@ pub enum KeyError {
     },
 }
 
-/// The file of a credential.
-fn credential(name: &str, dir: Option<&Path>) -> Result<PathBuf, KeyError> {
+/// The file of the systemd credential `name`; `dir` is systemd's
+/// `CREDENTIALS_DIRECTORY`, if it set one.
+///
+/// # Errors
+///
+/// [`KeyError::CredentialName`] or [`KeyError::NoCredentials`].
+pub fn credential_file(name: &str, dir: Option<&Path>) -> Result<PathBuf, KeyError> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(KeyError::CredentialName { name: name.to_owned() });
     }
@@ -160,14 +168,23 @@ fn is_inside(path: &Path, dir: Option<&Path>) -> bool {
     }
 }
 
-/// Reads a key file; `private` demands that it is its owner's alone.
-fn read(path: &Path, private: bool) -> Result<Secret, KeyError> {
+/// Whose a key file must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Group and others may neither read nor write it.
+    OwnerAlone,
+    /// Whatever its mode says: systemd guards the directory.
+    Anybody,
+}
+
+/// Reads a key file.
+fn read(path: &Path, access: Access) -> Result<Secret, KeyError> {
     let failed = |cause| KeyError::Read { path: path.to_owned(), cause };
     // Asked before it is opened, since opening a pipe would wait for a writer,
     // and again after, since another file may stand there by then.
-    check(path, &fs::metadata(path).map_err(failed)?, private)?;
+    check(path, &fs::metadata(path).map_err(failed)?, access)?;
     let file = File::open(path).map_err(failed)?;
-    check(path, &file.metadata().map_err(failed)?, private)?;
+    check(path, &file.metadata().map_err(failed)?, access)?;
     // Full capacity at once: a vector that grows leaves its old memory behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut content).map_err(failed)?;
@@ -184,12 +201,12 @@ fn read(path: &Path, private: bool) -> Result<Secret, KeyError> {
     })
 }
 
-fn check(path: &Path, metadata: &Metadata, private: bool) -> Result<(), KeyError> {
+fn check(path: &Path, metadata: &Metadata, access: Access) -> Result<(), KeyError> {
     if !metadata.is_file() {
         return Err(KeyError::NotAFile { path: path.to_owned() });
     }
     let mode = metadata.permissions().mode() & 0o7777;
-    if private && mode & OTHERS != 0 {
+    if access == Access::OwnerAlone && mode & OTHERS != 0 {
         return Err(KeyError::Mode { path: path.to_owned(), mode });
     }
     Ok(())

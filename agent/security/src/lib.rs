@@ -23,10 +23,10 @@ mod suite;
 
 pub use alert::{Alert, Treatment};
 pub use error::{LinkError, Silence};
-pub use key_source::{KeyError, KeySource};
+pub use key_source::{KeyError, KeySource, credential_file};
 pub use link::{
-    Backend, Caps, Credentials, DEFAULT_MAX_DATAGRAM, HANDSHAKE_LIMIT, Import, LinkConfig,
-    LinkInfo, MAX_UNREAD, MIN_MAX_DATAGRAM, SecureLink, State, Version,
+    Backend, Caps, Credentials, DEFAULT_MAX_DATAGRAM, HANDSHAKE_LIMIT, INITIAL_RETRANSMISSION,
+    Import, LinkConfig, LinkInfo, MAX_UNREAD, MIN_MAX_DATAGRAM, SecureLink, State, Version,
 };
 pub use openssl_backend::OpenSsl;
 pub use psk::{MAX_IDENTITY, MAX_PSK, Psk, PskError};

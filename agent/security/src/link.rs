@@ -203,5 +203,6 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 /// that a peer could fill the memory otherwise.
 pub const MAX_UNREAD: usize = 64;
 
-/// RFC 6347 4.2.4.1.
-const INITIAL_RETRANSMISSION: Duration = Duration::from_secs(1);
+/// Time to the first retransmission in a handshake, unless configured
+/// (RFC 6347 4.2.4.1).
+pub const INITIAL_RETRANSMISSION: Duration = Duration::from_secs(1);

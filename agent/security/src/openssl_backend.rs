@@ -1,14 +1,13 @@
 //! The back end over the system's OpenSSL.
 
-use lwm2m_model::Instant;
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslSessionCacheMode};
 
+use crate::Suite;
 use crate::dtls::{Dtls, Limits, configure, internal};
 use crate::session::Tag;
 use crate::suite::cipher_list;
-use crate::{Backend, Caps, Credentials, Import, LinkConfig, LinkError, LinkInfo, Psk};
-use crate::{Secret, SecureLink, State, Suite};
+use crate::{Backend, Caps, Credentials, Import, LinkConfig, LinkError, Psk, Secret, SecureLink};
 
 /// Pre-shared keys over DTLS 1.2 with OpenSSL.
 ///
@@ -83,7 +82,7 @@ impl Backend for OpenSsl {
             initial_retransmission: config.initial_retransmission,
             handshake: config.handshake_limit,
         };
-        Ok(Box::new(Client { dtls: Dtls::new(ssl, suites, limits)?, tag }))
+        Ok(Box::new(Dtls::new(ssl, suites, limits, Some(tag))?))
     }
 }
 
@@ -108,54 +107,5 @@ fn offer(ssl: &mut Ssl, tag: Tag, blob: &Secret) {
         && lwm2m_tls_ffi::offer_session(ssl, der).is_err()
     {
         drop(ErrorStack::get());
-    }
-}
-
-/// A link in the role of the client.
-#[derive(Debug)]
-struct Client {
-    dtls: Dtls,
-    tag: Tag,
-}
-
-impl SecureLink for Client {
-    fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<State, LinkError> {
-        self.dtls.handle_datagram(now, datagram)
-    }
-
-    fn poll_datagram(&mut self) -> Option<Vec<u8>> {
-        self.dtls.poll_datagram()
-    }
-
-    fn timeout(&mut self) -> Option<Instant> {
-        self.dtls.timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant) -> Result<State, LinkError> {
-        self.dtls.handle_timeout(now)
-    }
-
-    fn write(&mut self, message: &[u8]) -> Result<(), LinkError> {
-        self.dtls.write(message)
-    }
-
-    fn read(&mut self) -> Option<Vec<u8>> {
-        self.dtls.read()
-    }
-
-    fn max_payload(&self) -> usize {
-        self.dtls.max_payload()
-    }
-
-    fn info(&self) -> LinkInfo {
-        self.dtls.info()
-    }
-
-    fn close(&mut self) {
-        self.dtls.close();
-    }
-
-    fn export_session(&mut self) -> Result<Secret, LinkError> {
-        Ok(self.tag.seal(Secret::new(self.dtls.session()?).expose()))
     }
 }

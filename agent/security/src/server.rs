@@ -7,12 +7,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lwm2m_model::Instant;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslSessionCacheMode};
 
 use crate::dtls::{Dtls, Limits, configure, internal};
-use crate::{DEFAULT_MAX_DATAGRAM, HANDSHAKE_LIMIT, LinkError, LinkInfo, Secret, SecureLink};
-use crate::{State, Suite};
+use crate::{
+    DEFAULT_MAX_DATAGRAM, HANDSHAKE_LIMIT, INITIAL_RETRANSMISSION, LinkError, Secret, SecureLink,
+    Suite,
+};
+
+/// A link in the role of the server. Nothing happens before its first datagram;
+/// [`LinkInfo::peer_identity`](crate::LinkInfo::peer_identity) says who the client
+/// is, after a resumption too.
+pub type DtlsServerLink = Box<dyn SecureLink>;
 
 /// Finds the key of an identity.
 pub type PskLookup = Arc<dyn Fn(&[u8]) -> Option<Secret> + Send + Sync>;
@@ -65,7 +71,7 @@ impl DtlsServerContext {
             initial_retransmission: self.config.initial_retransmission,
             handshake: self.config.handshake_limit,
         };
-        Ok(DtlsServerLink { dtls: Dtls::new(ssl, &self.config.suites, limits)? })
+        Ok(Box::new(Dtls::new(ssl, &self.config.suites, limits, None)?))
     }
 }
 
@@ -93,7 +99,7 @@ impl Default for ServerConfig {
         Self {
             suites: Suite::ALL.to_vec(),
             max_datagram: DEFAULT_MAX_DATAGRAM,
-            initial_retransmission: Duration::from_secs(1),
+            initial_retransmission: INITIAL_RETRANSMISSION,
             handshake_limit: HANDSHAKE_LIMIT,
         }
     }
@@ -104,56 +110,4 @@ fn hand_over(key: &Secret, room: &mut [u8]) -> usize {
     let Some(room) = room.get_mut(..key.len()) else { return 0 };
     room.copy_from_slice(key.expose());
     key.len()
-}
-
-/// A link in the role of the server. [`LinkInfo::peer_identity`] says who the
-/// client is, after a resumption too.
-#[derive(Debug)]
-pub struct DtlsServerLink {
-    dtls: Dtls,
-}
-
-impl SecureLink for DtlsServerLink {
-    fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<State, LinkError> {
-        self.dtls.handle_datagram(now, datagram)
-    }
-
-    fn poll_datagram(&mut self) -> Option<Vec<u8>> {
-        self.dtls.poll_datagram()
-    }
-
-    fn timeout(&mut self) -> Option<Instant> {
-        self.dtls.timeout()
-    }
-
-    /// Nothing happens before the first datagram.
-    fn handle_timeout(&mut self, now: Instant) -> Result<State, LinkError> {
-        self.dtls.handle_timeout(now)
-    }
-
-    fn write(&mut self, message: &[u8]) -> Result<(), LinkError> {
-        self.dtls.write(message)
-    }
-
-    fn read(&mut self) -> Option<Vec<u8>> {
-        self.dtls.read()
-    }
-
-    fn max_payload(&self) -> usize {
-        self.dtls.max_payload()
-    }
-
-    fn info(&self) -> LinkInfo {
-        self.dtls.info()
-    }
-
-    fn close(&mut self) {
-        self.dtls.close();
-    }
-
-    /// A server keeps its sessions in its [`DtlsServerContext`]: always
-    /// [`LinkError::NoSession`].
-    fn export_session(&mut self) -> Result<Secret, LinkError> {
-        Err(LinkError::NoSession)
-    }
 }

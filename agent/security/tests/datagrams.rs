@@ -3,7 +3,7 @@
 mod pair;
 
 use lwm2m_model::Instant;
-use lwm2m_security::{Import, LinkConfig, LinkError, MAX_UNREAD, SecureLink, State, Suite};
+use lwm2m_security::{Import, LinkConfig, LinkError, MAX_UNREAD, State, Suite};
 use pair::{From, Pair, client, config, server, server_with};
 
 /// What a stranger may send to a client: each must change nothing.

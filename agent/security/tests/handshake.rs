@@ -5,8 +5,8 @@ mod pair;
 use std::time::Duration;
 
 use lwm2m_security::{
-    Alert, Backend, Import, LinkConfig, LinkError, OpenSsl, SecureLink, Silence, State, Suite,
-    Treatment, Version,
+    Alert, Backend, Import, LinkConfig, LinkError, OpenSsl, Silence, State, Suite, Treatment,
+    Version,
 };
 use pair::{Pair, client, config, psk, server, server_for};
 

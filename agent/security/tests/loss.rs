@@ -2,7 +2,7 @@
 
 mod pair;
 
-use lwm2m_security::{Import, SecureLink, State};
+use lwm2m_security::{Import, State};
 use pair::{Pair, client, config, server};
 
 /// Runs a handshake that loses the datagrams `lost` names by number.

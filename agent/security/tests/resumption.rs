@@ -2,7 +2,7 @@
 
 mod pair;
 
-use lwm2m_security::{Import, LinkConfig, LinkError, Secret, SecureLink, State, Suite};
+use lwm2m_security::{Import, LinkConfig, LinkError, Secret, State, Suite};
 use pair::{Pair, client, config, psk, server};
 
 #[test]

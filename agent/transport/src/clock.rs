@@ -6,9 +6,9 @@ use lwm2m_model::{Instant, Now};
 use nix::time::{ClockId, clock_gettime};
 
 /// Both clocks: CLOCK_BOOTTIME, which counts suspend, and the wall clock, `None`
-/// while it is before 2020: then nobody has set it since power came on.
+/// while nobody has set it since power came on ([`Now::from_clocks`]).
 pub fn now() -> Now {
-    Now { boot: boot(), wall: wall(SystemTime::now()) }
+    Now::from_clocks(boot(), wall(SystemTime::now()))
 }
 
 /// CLOCK_BOOTTIME alone.
@@ -18,31 +18,21 @@ pub(crate) fn boot() -> Instant {
     Instant::from_boot(Duration::from(time))
 }
 
-/// Unix time in milliseconds, if it can be true.
-fn wall(time: SystemTime) -> Option<i64> {
-    let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
-    if since_epoch < START_OF_2020 {
-        return None;
-    }
-    i64::try_from(since_epoch.as_millis()).ok()
+/// Unix time in milliseconds; 0 for what is before it or too late to be counted.
+fn wall(time: SystemTime) -> i64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or_default()
 }
-
-const START_OF_2020: Duration = Duration::from_secs(1_577_836_800);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_wall_clock_before_2020_is_not_set() {
+    fn the_wall_clock_counts_milliseconds_from_1970() {
         let ms = Duration::from_millis(1);
-        for (time, wall_time) in [
-            (UNIX_EPOCH - ms, None),
-            (UNIX_EPOCH, None),
-            (UNIX_EPOCH + START_OF_2020 - ms, None),
-            (UNIX_EPOCH + START_OF_2020, Some(1_577_836_800_000)),
-        ] {
-            assert_eq!(wall(time), wall_time, "{time:?}");
+        for (time, shown) in [(UNIX_EPOCH - ms, 0), (UNIX_EPOCH, 0), (UNIX_EPOCH + ms, 1)] {
+            assert_eq!(wall(time), shown, "{time:?}");
         }
     }
 

@@ -159,7 +159,7 @@ impl LinkWatch {
                     debug!(?error, question = ?self.question, "netlink refused");
                     self.answered();
                 }
-                NetlinkPayload::Noop | NetlinkPayload::Overrun(_) => {}
+                // Noop, Overrun, and what a later version of the crate may add.
                 _ => {}
             }
             let aligned = usize::try_from(message.header.length)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lwm2m_engine::LinkId;
 use lwm2m_model::Instant;
-use lwm2m_security::{Backend, HANDSHAKE_LIMIT, LinkError, OpenSsl};
+use lwm2m_security::{Backend, HANDSHAKE_LIMIT, INITIAL_RETRANSMISSION, LinkError, OpenSsl};
 
 use crate::batch::{ReceiveBatch, SendBatch};
 use crate::link::{Link, Progress};
@@ -213,7 +213,7 @@ pub struct LinksConfig {
 
 impl Default for LinksConfig {
     fn default() -> Self {
-        Self { handshake_limit: HANDSHAKE_LIMIT, initial_retransmission: Duration::from_secs(1) }
+        Self { handshake_limit: HANDSHAKE_LIMIT, initial_retransmission: INITIAL_RETRANSMISSION }
     }
 }
 

@@ -36,10 +36,7 @@ impl Socket {
         ports: [Option<u16>; 2],
         batch: &mut ReceiveBatch,
     ) -> io::Result<Self> {
-        let any: IpAddr = match peer {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
+        let any = any_address(peer);
         let known = ports.into_iter().flatten().find_map(|port| UdpSocket::bind((any, port)).ok());
         let socket = match known {
             Some(socket) => socket,
@@ -67,11 +64,7 @@ impl Socket {
     /// connected socket keeps an address that the device no longer has, and what
     /// it sends goes nowhere.
     pub(crate) fn has_its_address(&self) -> bool {
-        let any: IpAddr = match self.peer {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let local = UdpSocket::bind((any, 0)).and_then(|socket| {
+        let local = UdpSocket::bind((any_address(self.peer), 0)).and_then(|socket| {
             socket.connect(self.peer)?;
             socket.local_addr()
         });
@@ -171,6 +164,14 @@ impl Socket {
 
     const fn errors(&self) -> Errors {
         if self.heard { Errors::Counted } else { Errors::Fatal }
+    }
+}
+
+/// The unspecified address of the family of `peer`.
+const fn any_address(peer: SocketAddr) -> IpAddr {
+    match peer {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     }
 }
 

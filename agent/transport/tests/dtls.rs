@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use driver::{Driver, SERVER, Seen};
 use lwm2m_engine::{Continuity, LinkId};
-use lwm2m_security::{DtlsServerContext, DtlsServerLink, Psk, Secret, SecureLink, State};
+use lwm2m_security::{DtlsServerContext, DtlsServerLink, Psk, Secret, State};
 use lwm2m_transport::{LinkSecurity, LinksConfig, clock};
 use tokio::net::UdpSocket;
 

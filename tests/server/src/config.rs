@@ -47,12 +47,16 @@ impl Default for ServerConfig {
             loss: 0.0,
             seed: 1,
             timings: Timings::default(),
-            awake_time: Duration::from_secs(93),
+            awake_time: AWAKE_TIME,
             grace: Duration::ZERO,
             outstanding: 1,
         }
     }
 }
+
+/// How long a device in queue mode listens unless it is configured: MAX_TRANSMIT_WAIT
+/// of RFC 7252 4.8.2.
+pub const AWAKE_TIME: Duration = Duration::from_secs(93);
 
 /// Times of the message layer (RFC 7252 4.8).
 #[derive(Debug, Clone, Copy, PartialEq)]

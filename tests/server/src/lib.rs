@@ -22,10 +22,10 @@ mod wire;
 
 pub use coap_lite;
 
-pub use config::{ServerConfig, Timings};
+pub use config::{AWAKE_TIME, ServerConfig, Timings};
 pub use error::Error;
 pub use event::{Changed, Events, ServerEvent, Statistics};
 pub use observation::{CancelBy, Notification, Observation, ObservationKey};
 pub use registration::{RegisteredLink, Registration};
 pub use response::{Delivery, LinkInfo, Response, Traffic};
-pub use server::Server;
+pub use server::{Server, Switch};

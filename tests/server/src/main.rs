@@ -11,7 +11,7 @@ use lwm2m_model::Version;
 use lwm2m_security::Psk;
 use lwm2m_test_server::prompt::{self, Session};
 use lwm2m_test_server::script::{Script, ScriptError};
-use lwm2m_test_server::{Server, ServerConfig, Timings};
+use lwm2m_test_server::{AWAKE_TIME, Server, ServerConfig, Timings};
 
 /// An LwM2M server to try devices with.
 #[derive(Debug, Parser)]
@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Seconds without a message after which a device in queue mode sleeps.
-    #[arg(long, value_name = "SECONDS", default_value_t = 93)]
+    #[arg(long, value_name = "SECONDS", default_value_t = AWAKE_TIME.as_secs())]
     awake_time: u64,
     /// Run a script instead of the prompt; 1 is the exit code if it fails.
     #[arg(long, value_name = "FILE")]

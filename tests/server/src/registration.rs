@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use lwm2m_codec::link_format;
+use lwm2m_model::objects::id;
 use lwm2m_model::{Code, ContentFormat, Path, RequestError, Version};
 
 /// A registered device.
@@ -209,8 +210,8 @@ fn formats(numbers: &str) -> Result<Vec<ContentFormat>, RequestError> {
 }
 
 const MAX_ENDPOINT: usize = 255;
-/// Security, OSCORE and COSE: never listed (Core 5.2).
-const HIDDEN_OBJECTS: [u16; 3] = [0, 21, 23];
+/// Never listed (Core 5.2).
+const HIDDEN_OBJECTS: [u16; 3] = [id::SECURITY, id::OSCORE, id::COSE];
 
 #[cfg(test)]
 mod tests {

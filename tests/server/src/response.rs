@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coap_lite::{CoapOption, Packet};
 use lwm2m_codec::{Item, Record, link_format};
-use lwm2m_model::{Code, ContentFormat, Entry, Node, ObjectDef, Path, ResourceDef, objects};
+use lwm2m_model::{Code, ContentFormat, Entry, Node, Path, ResourceDef, objects};
 
 use crate::Notification;
 use crate::message;
@@ -128,15 +128,9 @@ impl Notification {
     }
 }
 
-/// The definition of an object, if it is one that we know.
-pub(crate) fn object(path: &Path) -> Option<&'static ObjectDef> {
-    const KNOWN: [&ObjectDef; 3] = [&objects::SECURITY, &objects::SERVER, &objects::DEVICE];
-    KNOWN.into_iter().find(|known| Some(known.id) == path.object_id())
-}
-
 /// The definition of a resource, if it is one that we know.
 pub(crate) fn resource(path: &Path) -> Option<&'static ResourceDef> {
-    object(path)?.resource(path.resource_id()?)
+    objects::by_id(path.object_id()?)?.resource(path.resource_id()?)
 }
 
 fn read_entries(

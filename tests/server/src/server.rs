@@ -167,8 +167,8 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Stopped`].
-    pub async fn silent(&self, on: bool) -> Result<(), Error> {
-        self.order(Order::Silent(on)).await
+    pub async fn silent(&self, switch: Switch) -> Result<(), Error> {
+        self.order(Order::Silent(switch)).await
     }
 
     /// Fault: the registration is gone, and nobody is told; the next Update is
@@ -202,16 +202,16 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Stopped`].
-    pub async fn respond_to_register_separately(&self, on: bool) -> Result<(), Error> {
-        self.tell(Command::SeparateRegister(on)).await
+    pub async fn respond_to_register_separately(&self, switch: Switch) -> Result<(), Error> {
+        self.tell(Command::SeparateRegister(switch)).await
     }
 
     /// Fault: while on, each request goes out twice with one message ID.
     ///
     /// # Errors
     /// [`Error::Stopped`].
-    pub async fn duplicate_requests(&self, on: bool) -> Result<(), Error> {
-        self.tell(Command::DuplicateRequests(on)).await
+    pub async fn duplicate_requests(&self, switch: Switch) -> Result<(), Error> {
+        self.tell(Command::DuplicateRequests(switch)).await
     }
 
     pub(crate) async fn tell(&self, command: Command) -> Result<(), Error> {
@@ -230,6 +230,15 @@ impl Server {
     async fn order(&self, order: Order) -> Result<(), Error> {
         self.orders.send(order).await.map_err(|_| Error::Stopped)
     }
+}
+
+/// Whether a server shows a behaviour that it can be told to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// From now on it does.
+    On,
+    /// No longer.
+    Off,
 }
 
 async fn bind(address: Option<SocketAddr>) -> Result<Option<UdpSocket>, Error> {

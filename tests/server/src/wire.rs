@@ -11,8 +11,8 @@ use lwm2m_model::Instant;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::ServerConfig;
 use crate::state::{Command, Peer, Random, State};
+use crate::{ServerConfig, Switch};
 
 pub(crate) struct Wire {
     coap: Option<UdpSocket>,
@@ -30,7 +30,7 @@ pub(crate) enum Order {
     /// Lose datagrams.
     Lose(Direction, u32),
     /// Neither hear nor answer.
-    Silent(bool),
+    Silent(Switch),
     /// End the task.
     Stop,
 }
@@ -102,7 +102,7 @@ impl Wire {
             Order::State(command) => self.state.command(self.now(), command),
             Order::Lose(Direction::Incoming, count) => self.losses.next_incoming = count,
             Order::Lose(Direction::Outgoing, count) => self.losses.next_outgoing = count,
-            Order::Silent(silent) => self.losses.silent = silent,
+            Order::Silent(switch) => self.losses.silent = switch == Switch::On,
             Order::Stop => {}
         }
     }

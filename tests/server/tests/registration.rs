@@ -7,7 +7,7 @@ use std::time::Duration;
 use coap_lite::CoapOption;
 use device::{ACK, CON, Device, PATIENCE, RST, code, empty, number, server, set_number, texts};
 use lwm2m_model::{Code, ContentFormat, Path, Version};
-use lwm2m_test_server::{Changed, Error, ServerEvent};
+use lwm2m_test_server::{Changed, Error, ServerEvent, Switch};
 
 #[tokio::test]
 async fn a_register_is_answered_with_its_location_and_seen_by_who_waits() {
@@ -177,18 +177,18 @@ async fn faults_do_what_they_say() {
     server.forget("thing").await.unwrap();
     assert_eq!(code(&device.update(&location, &[]).await), Code::NOT_FOUND);
 
-    server.silent(true).await.unwrap();
+    server.silent(Switch::On).await.unwrap();
     let packet = device.register_request("thing", &[]);
     device.send(&packet).await;
     assert!(device.receive_within(Duration::from_millis(50)).await.is_none());
-    server.silent(false).await.unwrap();
+    server.silent(Switch::Off).await.unwrap();
     assert_eq!(code(&device.ask(&packet).await), Code::CREATED);
 }
 
 #[tokio::test]
 async fn a_separate_answer_to_a_register_is_repeated_and_holds_requests_back() {
     let server = server(device::insistent).await;
-    server.respond_to_register_separately(true).await.unwrap();
+    server.respond_to_register_separately(Switch::On).await.unwrap();
     let mut device = Device::new(&server).await;
     let packet = device.register_request("thing", &[]);
     let acknowledged = device.ask(&packet).await;

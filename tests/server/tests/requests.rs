@@ -7,7 +7,7 @@ use std::time::Duration;
 use coap_lite::{CoapOption, MessageClass, Packet};
 use device::{ACK, CON, Device, NON, RST, code, empty, number, path, server, set_number, texts};
 use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
-use lwm2m_test_server::{Delivery, Error, Response, Server};
+use lwm2m_test_server::{Delivery, Error, Response, Server, Switch};
 use tokio::task::JoinHandle;
 
 fn read(server: &Server, target: &str) -> JoinHandle<Result<Response, Error>> {
@@ -260,7 +260,7 @@ async fn requests_go_out_one_by_one_or_as_many_as_allowed() {
 async fn duplicated_requests_carry_one_message_id() {
     let server = server(|_| {}).await;
     let (device, _) = Device::registered(&server, "thing", &[]).await;
-    server.duplicate_requests(true).await.unwrap();
+    server.duplicate_requests(Switch::On).await.unwrap();
     let reading = read(&server, "/3/0/9");
     let (first, second) = (device.receive().await, device.receive().await);
     assert_eq!(first, second);

@@ -266,7 +266,8 @@ impl Line {
             "delete" => Command::Delete { path: self.path()? },
             "wait" => Command::Wait { condition: self.condition()?, within: self.seconds()? },
             "help" => Command::Help { about: self.words.pop_front() },
-            _ => Command::Quit,
+            "quit" => Command::Quit,
+            _ => return Err(self.wrong("not built into this prompt")),
         })
     }
 

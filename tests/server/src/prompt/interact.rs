@@ -1,7 +1,7 @@
 //! The prompt at a terminal, or at a pipe: reads lines, runs them, and shows what
 //! happens at the server as it happens.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use tokio::sync::mpsc;
 
@@ -16,23 +16,28 @@ use crate::{Error, Events};
 pub async fn interact<I: Interpreter>(interpreter: &mut I, mut events: Events) -> io::Result<()> {
     let mut lines = read_lines();
     let mut out = io::stdout();
+    // Nobody sees what comes through a pipe: it is written before what came of it.
+    let (prompt, back) = if io::stdin().is_terminal() { ("> ", "\r") } else { ("", "") };
+    show_pending(&mut events)?;
     loop {
-        write!(out, "> ")?;
+        write!(out, "{prompt}")?;
         out.flush()?;
         let line = loop {
             tokio::select! {
                 line = lines.recv() => break line,
                 _ = tokio::signal::ctrl_c() => break None,
                 next = events.next() => {
-                    write!(out, "\r{}> ", event(&next.map_err(stopped)?))?;
+                    write!(out, "{back}{}{prompt}", event(&next.map_err(stopped)?))?;
                     out.flush()?;
                 }
             }
         };
         let Some(line) = line else {
-            writeln!(out)?;
-            return Ok(());
+            return if prompt.is_empty() { Ok(()) } else { writeln!(out) };
         };
+        if prompt.is_empty() {
+            writeln!(out, "> {line}")?;
+        }
         match I::parse(&line) {
             Ok(command) => {
                 if run_shown(interpreter, &command, &mut events).await? == Flow::Quit {
@@ -53,6 +58,7 @@ async fn run_shown<I: Interpreter>(
     events: &mut Events,
 ) -> io::Result<Flow> {
     let mut answer = Vec::new();
+    let mut shown = Vec::new();
     let flow = {
         let mut running = std::pin::pin!(interpreter.run(command, &mut answer));
         loop {
@@ -60,13 +66,30 @@ async fn run_shown<I: Interpreter>(
                 flow = &mut running => break flow?,
                 _ = tokio::signal::ctrl_c() => break Flow::Continue,
                 next = events.next() => {
-                    write!(io::stdout(), "{}", event(&next.map_err(stopped)?))?;
+                    let text = event(&next.map_err(stopped)?);
+                    write!(io::stdout(), "{text}")?;
+                    shown.push(text);
                 }
             }
         }
     };
-    io::stdout().write_all(&answer)?;
+    shown.extend(show_pending(events)?);
+    // A notification that was waited for has been shown as it came.
+    if !shown.iter().any(|text| text.as_bytes() == answer) {
+        io::stdout().write_all(&answer)?;
+    }
     Ok(flow)
+}
+
+/// Shows what has happened already.
+fn show_pending(events: &mut Events) -> io::Result<Vec<String>> {
+    let mut shown = Vec::new();
+    while let Some(next) = events.try_next() {
+        let text = event(&next);
+        write!(io::stdout(), "{text}")?;
+        shown.push(text);
+    }
+    Ok(shown)
 }
 
 /// Reads standard input in a thread of its own: it can only be read blocking. The

@@ -12,9 +12,8 @@ mod words;
 
 pub use command::{COMMANDS, Command, Condition, PromptError, Usage, nearest, parse};
 pub use interact::interact;
-pub use session::{Flow, Outcome, Session};
+pub use session::{Flow, Outcome, PATIENCE, Session};
 pub use show::{event, registration};
 
-pub(crate) use session::PATIENCE;
 pub(crate) use show::{code as show_code, notification as show_notification};
 pub(crate) use words::format_named;

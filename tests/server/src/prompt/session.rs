@@ -385,6 +385,6 @@ fn help(about: Option<&str>) -> String {
 const PREFERRED: [ContentFormat; 3] =
     [ContentFormat::SENML_CBOR, ContentFormat::LWM2M_CBOR, ContentFormat::TLV];
 /// How long a wait lasts that says nothing of it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Events kept for a wait; beyond, the oldest is forgotten.
 const MAX_RECENT: usize = 256;

@@ -68,7 +68,7 @@ impl Links {
         slot.heard = now;
         if is_client_hello(datagram) && slot.candidate.is_none() {
             // A library that fails here fails the device's handshake, by silence.
-            slot.candidate = self.context.accept().ok().map(|link| Box::new(link) as _);
+            slot.candidate = self.context.accept().ok();
         }
         // A greeting is the candidate's alone: the old link would take it for the
         // wish to negotiate again.

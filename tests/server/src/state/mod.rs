@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::event::Statistics;
 use crate::message::{self, Kind};
-use crate::{Registration, ServerConfig, ServerEvent};
+use crate::{Registration, ServerConfig, ServerEvent, Switch};
 
 use conversation::{Conversation, Transmission};
 use device::Device;
@@ -84,8 +84,8 @@ pub(crate) enum Command {
         endpoint: String,
     },
     RefuseNextRegister(Code),
-    SeparateRegister(bool),
-    DuplicateRequests(bool),
+    SeparateRegister(Switch),
+    DuplicateRequests(Switch),
 }
 
 impl State {
@@ -177,8 +177,12 @@ impl State {
             Command::Forget { endpoint } => self.drop_device(&endpoint),
             Command::PresumeAsleep { endpoint } => self.take_to_sleep(&endpoint),
             Command::RefuseNextRegister(code) => self.faults.refuse_next_register = Some(code),
-            Command::SeparateRegister(on) => self.faults.separate_register = on,
-            Command::DuplicateRequests(on) => self.faults.duplicate_requests = on,
+            Command::SeparateRegister(switch) => {
+                self.faults.separate_register = switch == Switch::On
+            }
+            Command::DuplicateRequests(switch) => {
+                self.faults.duplicate_requests = switch == Switch::On
+            }
         }
     }
 
