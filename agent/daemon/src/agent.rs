@@ -271,8 +271,6 @@ impl Agent {
         (self.events)(event);
     }
 
-    // -- the operator on the device
-
     fn asked(&mut self, ask: Ask) {
         let now = clock::now();
         match ask {
@@ -310,28 +308,27 @@ impl Agent {
                 self.local_request(LocalRequest::Plain(request), waiting);
             }
             Ask::Cancel { id, client, reply } => {
-                let result = match self.local.observations.get(&id) {
-                    Some(owner) if *owner == client => {
-                        self.end_observation(id);
-                        Ok(())
-                    }
-                    _ => Err(RequestError::new(
-                        Code::NOT_FOUND,
-                        format!("there is no observation {id} of yours"),
-                    )),
-                };
-                let _ = reply.send(result);
+                let _ = reply.send(self.cancel(id, &client));
             }
             Ask::Order { server, order, reply } => {
                 let _ = reply.send(self.order(server, order));
             }
-            Ask::Monitor { client, on, reply } => {
-                self.monitor(client, on);
+            Ask::Monitor { client, wish, reply } => {
+                self.monitor(client, wish);
                 let _ = reply.send(());
             }
             Ask::Gone(client) => self.clients_gone(|gone| *gone == client),
             Ask::AllGone => self.clients_gone(|_| true),
         }
+    }
+
+    fn cancel(&mut self, id: u32, client: &OwnedUniqueName) -> Result<(), RequestError> {
+        if self.local.observations.get(&id) != Some(client) {
+            let reason = format!("there is no observation {id} of yours");
+            return Err(RequestError::new(Code::NOT_FOUND, reason));
+        }
+        self.end_observation(id);
+        Ok(())
     }
 
     fn order(&mut self, server: Option<u16>, order: Order) -> Result<(), RequestError> {
@@ -397,16 +394,16 @@ impl Agent {
         self.command(Command::CancelLocal { id: id.into() });
     }
 
-    fn monitor(&mut self, client: OwnedUniqueName, on: bool) {
+    /// Counts how often a client has asked for the conversation.
+    fn monitor(&mut self, client: OwnedUniqueName, wish: Monitor) {
         let monitors = &mut self.local.monitors;
-        if on {
-            let count = monitors.entry(client).or_default();
-            *count = count.saturating_add(1);
-        } else if let Some(count) = monitors.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                monitors.remove(&client);
+        match (wish, monitors.get_mut(&client)) {
+            (Monitor::On, _) => {
+                let count = monitors.entry(client).or_default();
+                *count = count.saturating_add(1);
             }
+            (Monitor::Off, Some(count)) if *count > 1 => *count -= 1,
+            (Monitor::Off, _) => drop(monitors.remove(&client)),
         }
         self.set_monitor();
     }

@@ -30,7 +30,7 @@ pub(crate) enum Signal {
 
 /// The task that owns the connection.
 pub(crate) struct Bus {
-    /// Signals to send; dropped, and counted, when nobody takes them.
+    /// Signals to send, [`MAX_SIGNALS`] at most; who sends more drops them.
     pub(crate) signals: mpsc::Sender<Signal>,
     task: JoinHandle<()>,
 }

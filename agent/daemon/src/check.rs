@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use lwm2m_bus::in_words;
+use lwm2m_bus::{in_words, lifetime_in_words};
 use lwm2m_engine::Account;
 use lwm2m_model::objects;
 use lwm2m_security::KeySource;
@@ -79,7 +79,7 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
         line("", String::new());
         line(&format!("server {}", account.short_server_id), account.uri.clone());
         line("  security", security(server, system));
-        line("  lifetime", lifetime(account.lifetime));
+        line("  lifetime", lifetime_in_words(account.lifetime));
         line("  binding", binding(account));
         if let Some(periods) = periods(account) {
             line("  notifies", periods);
@@ -121,10 +121,6 @@ fn security(server: &Server, system: System<'_>) -> String {
             format!("PSK, identity {:?}, {} ({state})", psk.identity, psk.source)
         }
     }
-}
-
-fn lifetime(seconds: u32) -> String {
-    if seconds == 0 { "for ever".into() } else { words(seconds) }
 }
 
 fn binding(account: &Account) -> String {

@@ -94,8 +94,8 @@ pub struct DemoArgs {
           value_parser = clap::value_parser!(u8).range(0..=90))]
     pub loss: u8,
 
-    /// Log level while the demo runs, on standard error
-    #[arg(long, value_name = "LEVEL", default_value = "warn", value_parser = level)]
+    /// Log level of the agent, on standard error: info shows why it refuses something
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub log_level: Level,
 }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use lwm2m_security::Psk;
+use lwm2m_security::{Psk, credential_file};
 
 use crate::config::{Config, ConfigError, DeviceSettings, Position, Server, TextSource};
 
@@ -60,24 +60,12 @@ impl DeviceSettings {
             Some(TextSource::Text(text)) => Ok(Some(text.clone())),
             Some(TextSource::File(path, at)) => read_line(path, at).map(Some),
             Some(TextSource::Credential(name, at)) => {
-                read_line(&credential(name, directory, at)?, at).map(Some)
+                let path = credential_file(name, directory)
+                    .map_err(|error| ConfigError::new(at, SERIAL, error.to_string()))?;
+                read_line(&path, at).map(Some)
             }
         }
     }
-}
-
-fn credential(name: &str, directory: Option<&Path>, at: &Position) -> Result<PathBuf, ConfigError> {
-    let wrong = |message: String| ConfigError::new(at, SERIAL, message);
-    if name.contains('/') || matches!(name, "." | "..") {
-        return Err(wrong(format!("credential {name:?} must be a plain file name")));
-    }
-    let directory = directory.ok_or_else(|| {
-        wrong(format!(
-            "credential {name:?} is not there: systemd passed none; add LoadCredential={name} to \
-             the unit"
-        ))
-    })?;
-    Ok(directory.join(name))
 }
 
 /// One line of text; blanks around it do not count.

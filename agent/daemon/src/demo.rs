@@ -9,22 +9,23 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use lwm2m_bus::Exit;
 use lwm2m_engine::{Account, Deregister, EngineConfig, Event, Retry, SecurityMode};
 use lwm2m_model::Version;
-use lwm2m_objects::{BusHandle, Device, DeviceConfig, ObjectHost, Roots, machine_id};
+use lwm2m_objects::{BusHandle, Device, DeviceConfig, ObjectHost, Roots};
 use lwm2m_security::{Psk, Secret};
-use lwm2m_test_server::prompt::{self, Condition, Flow, PromptError, Session};
+use lwm2m_test_server::prompt::{self, Condition, Flow, PATIENCE, PromptError, Session};
 use lwm2m_test_server::script::{Interpreter, Script, ScriptError};
-use lwm2m_test_server::{Server, ServerConfig, Timings};
+use lwm2m_test_server::{AWAKE_TIME, Server, ServerConfig, Timings};
 use lwm2m_transport::{LinkSecurity, clock};
 use lwm2md::cli::DemoArgs;
 use lwm2md::config;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::WRONG_CONFIGURATION;
 use crate::agent::{Agent, Parts};
-use crate::run::seed;
+use crate::machine;
+use crate::run::{MAX_ASKS, seed};
 use crate::service::{Ask, Order};
 
 /// Runs the demo to its end.
@@ -33,14 +34,14 @@ pub(crate) async fn run(arguments: &DemoArgs) -> ExitCode {
         Ok(script) => script,
         Err(error) => {
             eprintln!("lwm2md demo: {error}");
-            return ExitCode::from(WRONG_CONFIGURATION);
+            return Exit::Usage.into();
         }
     };
     match play(arguments, script).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done.into(),
         Err(error) => {
             eprintln!("lwm2md demo: {error}");
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
@@ -60,13 +61,13 @@ async fn play(arguments: &DemoArgs, script: Option<Script<Line>>) -> anyhow::Res
         psk: vec![(IDENTITY.into(), key.expose().to_vec())],
         loss,
         timings: if arguments.loss > 0 { Timings::persistent() } else { Timings::default() },
-        awake_time: AWAKE,
+        awake_time: AWAKE_TIME,
         ..ServerConfig::default()
     })
     .await?;
     let Some(address) = server.coaps_addr() else { anyhow::bail!("the server has no address") };
     let uri = format!("coaps://{address}");
-    let (asks, asked) = mpsc::channel(16);
+    let (asks, asked) = mpsc::channel(MAX_ASKS);
     let (sleeps, asleep) = watch::channel(false);
     let psk = Psk::new(IDENTITY, key)?;
     let mut agent = agent(&uri, psk, arguments.loss, asked, sleeps)?;
@@ -78,7 +79,14 @@ async fn play(arguments: &DemoArgs, script: Option<Script<Line>>) -> anyhow::Res
     let played = async {
         match &script {
             Some(script) => script.run(&mut player, &mut io::stdout()).await,
-            None => prompt::interact(&mut player, events).await.map_err(ScriptError::from),
+            None => {
+                // What comes through a pipe has to find the device.
+                let registered = player.session.wait(&Condition::Registered, PATIENCE).await;
+                if let Err(error) = registered {
+                    println(&error.to_string())?;
+                }
+                prompt::interact(&mut player, events).await.map_err(ScriptError::from)
+            }
         }
     };
     let result = tokio::select! {
@@ -107,7 +115,7 @@ fn agent(
         identity: IDENTITY.into(),
         lifetime: LIFETIME,
         queue_mode: true,
-        awake_time: Some(AWAKE),
+        awake_time: Some(AWAKE_TIME),
         retry: Retry { timer: 1, sequence_delay: 5, ..Retry::default() },
         ..Account::new(SERVER, uri)
     };
@@ -117,9 +125,8 @@ fn agent(
         coap.ack_timeout = Duration::from_millis(500);
         coap.max_retransmit = 8;
     }
-    let machine = machine_id::app_specific(&Roots::default(), config::APPLICATION_ID);
     let engine = EngineConfig {
-        endpoint: config::endpoint_of(machine.unwrap_or_default()),
+        endpoint: config::endpoint_of(machine().unwrap_or_default()),
         version: Version::V1_2,
         min_version: Version::V1_1,
         bindings: config::BINDINGS.into(),
@@ -278,10 +285,7 @@ const SERVER: u16 = 101;
 const IDENTITY: &str = "demo";
 /// Seconds.
 const LIFETIME: u32 = 300;
-const AWAKE: Duration = Duration::from_secs(93);
-/// How long the prompt waits for the device; it wakes by itself before.
-const PATIENCE: Duration = Duration::from_secs(180);
 const OWN_HELP: &str = "
-  sleep   the device sleeps now, instead of after 93 s without a message
+  sleep   the device sleeps now, instead of when its awake time is over
   wake    it wakes and says so by an Update; held requests are answered
 ";

@@ -1,6 +1,6 @@
 //! Engine events as log lines: what an operator reads in the journal.
 
-use lwm2m_bus::in_words;
+use lwm2m_bus::{in_words, lifetime_in_words};
 use lwm2m_engine::Event;
 use lwm2m_model::Instant;
 use tracing::Level;
@@ -63,10 +63,7 @@ fn line(event: &Event, now: Instant) -> Option<Line> {
     let span = |until: Instant| in_words(until - now);
     Some(match event {
         Event::Registered { server, version, lifetime, location } => {
-            let lifetime = match lifetime {
-                0 => "for ever".into(),
-                seconds => in_words(std::time::Duration::from_secs((*seconds).into())),
-            };
+            let lifetime = lifetime_in_words(*lifetime);
             let text =
                 format!("registered with LwM2M {version}, lifetime {lifetime}, at {location}");
             line(Level::INFO, *server, text)

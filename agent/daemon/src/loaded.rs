@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use lwm2m_objects::{DeviceConfig, Roots, machine_id};
+use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
 use lwm2md::cli::Cli;
 use lwm2md::config::{self, Config, ConfigError};
 
-use crate::credentials_directory;
+use crate::{credentials_directory, machine};
 
 /// A configuration with its keys.
 pub(crate) struct Loaded {
@@ -26,7 +26,6 @@ impl Loaded {
         let files = config::files(&cli.config).map_err(|error| vec![error])?;
         let config = config::load(&files)?;
         let directory = credentials_directory();
-        let machine = || machine_id::app_specific(&Roots::default(), config::APPLICATION_ID);
         let mut errors = Vec::new();
         let endpoint = config.endpoint(machine).map_err(|error| errors.push(error));
         let credentials =

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use lwm2m_bus::Exit;
 use lwm2m_objects::{Roots, machine_id};
 use lwm2md::cli::{Cli, Command};
 use lwm2md::{check, config, logging};
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     };
     if let Err(error) = logging::init(target, level) {
         eprintln!("lwm2md: cannot start logging: {error}");
-        return ExitCode::FAILURE;
+        return Exit::Failed.into();
     }
     // A device agent waits; one thread is enough for it.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("lwm2md: {error}");
-            return ExitCode::FAILURE;
+            return Exit::Failed.into();
         }
     };
     let code = match cli.command {
@@ -59,15 +60,14 @@ fn main() -> ExitCode {
 
 fn check(cli: &Cli) -> ExitCode {
     let credentials = credentials_directory();
-    let machine = machine_id::app_specific(&Roots::default(), config::APPLICATION_ID);
-    let system = check::System { credentials: credentials.as_deref(), machine };
+    let system = check::System { credentials: credentials.as_deref(), machine: machine() };
     match check::check(&cli.config, system) {
         Ok(report) => print(report.trim_end()),
         Err(errors) => {
             for error in errors {
                 eprintln!("{error}");
             }
-            ExitCode::from(WRONG_CONFIGURATION)
+            Exit::Usage.into()
         }
     }
 }
@@ -76,11 +76,11 @@ fn check(cli: &Cli) -> ExitCode {
 fn print(text: &str) -> ExitCode {
     use std::io::Write;
     match writeln!(std::io::stdout(), "{text}") {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done.into(),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done.into(),
         Err(error) => {
             eprintln!("lwm2md: {error}");
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
@@ -90,8 +90,11 @@ fn credentials_directory() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
+/// This machine's identifier for lwm2md, if it has a machine-id.
+fn machine() -> Option<[u8; 16]> {
+    machine_id::app_specific(&Roots::default(), config::APPLICATION_ID)
+}
+
 /// The thread that looks up a name ends so soon after it, since the next name comes
 /// in hours; its stack is not worth keeping.
 const RESOLVER_KEPT: Duration = Duration::from_secs(1);
-/// Exit code for wrong usage or configuration.
-const WRONG_CONFIGURATION: u8 = 2;

@@ -3,18 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use lwm2m_bus::Exit;
 use lwm2m_engine::Deregister;
 use lwm2m_objects::{BusHandle, Device, ObjectHost, Roots};
 use lwm2m_transport::clock;
 use lwm2md::cli::{Bus as BusOption, Cli};
-use lwm2md::config;
 use lwm2md::state_dir::state_dir;
 use lwm2md::systemd::{Notifier, watchdog_interval};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
-use crate::WRONG_CONFIGURATION;
 use crate::agent::{Agent, Parts};
 use crate::bus::Bus;
 use crate::loaded::Loaded;
@@ -29,19 +28,19 @@ pub(crate) async fn run(cli: &Cli) -> ExitCode {
             for error in errors {
                 error!("{error}");
             }
-            return ExitCode::from(WRONG_CONFIGURATION);
+            return Exit::Usage.into();
         }
     };
     let environment = std::env::var_os("STATE_DIRECTORY");
     if let Err(error) = state_dir(cli.state_dir.as_deref(), environment.as_deref()) {
         error!("{error}");
-        return ExitCode::from(WRONG_CONFIGURATION);
+        return Exit::Usage.into();
     }
     match serve(cli, loaded).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error}");
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
@@ -58,8 +57,7 @@ async fn serve(cli: &Cli, mut loaded: Loaded) -> std::io::Result<()> {
         }
     };
     let seed = seed()?;
-    let mut engine = loaded.config.engine_config(loaded.endpoint.clone(), seed);
-    engine.bindings = config::BINDINGS.into();
+    let engine = loaded.config.engine_config(loaded.endpoint.clone(), seed);
     let mut objects = ObjectHost::new(clock::now);
     let device = loaded.device.clone();
     objects.add(Box::new(Device::new(device, Roots::default(), handle, objects.sender())));
@@ -171,4 +169,4 @@ impl Watchdog {
 }
 
 /// Questions of the bus that may wait; then the askers wait.
-const MAX_ASKS: usize = 64;
+pub(crate) const MAX_ASKS: usize = 64;

@@ -7,7 +7,7 @@ use lwm2m_bus::{
     AgentError, AgentStatus, MessageRecord, ObjectInfo, ServerStatus, TypedValue,
     attributes_from_bus, server_from_bus,
 };
-use lwm2m_engine::LocalRequest;
+use lwm2m_engine::{LocalRequest, Monitor};
 use lwm2m_model::{
     AttributeUpdate, Code, Content, ContentFormat, Entry, Operation, Path, Request, RequestError,
 };
@@ -42,7 +42,7 @@ pub(crate) enum Ask {
     /// An order that concerns one server, or all.
     Order { server: Option<u16>, order: Order, reply: oneshot::Sender<Result<(), RequestError>> },
     /// A client wants to see the conversation, or no more.
-    Monitor { client: OwnedUniqueName, on: bool, reply: oneshot::Sender<()> },
+    Monitor { client: OwnedUniqueName, wish: Monitor, reply: oneshot::Sender<()> },
     /// A client has left the bus.
     Gone(OwnedUniqueName),
     /// The bus has gone, and every client with it.
@@ -191,7 +191,8 @@ impl Service {
     ) -> Result<(), AgentError> {
         let client = sender(&header)?;
         // Answered when it holds: what happens after the answer is reported.
-        self.ask(|reply| Ask::Monitor { client, on, reply }).await
+        let wish = if on { Monitor::On } else { Monitor::Off };
+        self.ask(|reply| Ask::Monitor { client, wish, reply }).await
     }
 
     #[zbus(signal)]

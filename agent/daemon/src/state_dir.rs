@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
+
+use crate::systemd::first_directory;
 
 /// The state directory: `option` (`--state-dir`), else the first of `environment`
 /// (systemd's `STATE_DIRECTORY`), else `/var/lib/lwm2md`. It is made with mode 0700
@@ -33,11 +34,8 @@ pub fn state_dir(
 }
 
 fn choose(option: Option<&Path>, environment: Option<&OsStr>) -> PathBuf {
-    let from_systemd = || {
-        let first = environment?.as_bytes().split(|byte| *byte == b':').next()?;
-        (!first.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(first)))
-    };
-    option.map(Path::to_owned).or_else(from_systemd).unwrap_or_else(|| PathBuf::from(DEFAULT))
+    let from_systemd = || first_directory(environment?);
+    option.or_else(from_systemd).unwrap_or_else(|| Path::new(DEFAULT)).to_owned()
 }
 
 /// Why there is no state directory.

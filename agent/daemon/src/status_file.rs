@@ -2,11 +2,10 @@
 //!
 //! Written when something happens to a registration, never by a timer.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lwm2m_engine::{Event, Status};
+use lwm2md::systemd::first_directory;
 use serde_json::json;
 use tracing::warn;
 
@@ -21,10 +20,7 @@ impl StatusFile {
     /// The file in systemd's `RUNTIME_DIRECTORY`; without one nothing is written.
     pub(crate) fn from_environment() -> Self {
         let directories = std::env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
-        // systemd separates several with colons; the first is ours.
-        let first = directories.as_bytes().split(|byte| *byte == b':').next().unwrap_or_default();
-        let directory = (!first.is_empty()).then(|| Path::new(OsStr::from_bytes(first)));
-        Self { path: directory.map(|directory| directory.join(NAME)) }
+        Self { path: first_directory(&directories).map(|directory| directory.join(NAME)) }
     }
 
     /// True if the event changes what the file says.

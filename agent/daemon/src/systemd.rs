@@ -6,9 +6,17 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+
+/// The first directory of `STATE_DIRECTORY`, `RUNTIME_DIRECTORY` and their like:
+/// systemd separates several with colons, the first is ours.
+pub fn first_directory(directories: &OsStr) -> Option<&Path> {
+    let first = directories.as_bytes().split(|byte| *byte == b':').next()?;
+    (!first.is_empty()).then(|| Path::new(OsStr::from_bytes(first)))
+}
 
 /// The connection to the service manager, if there is one.
 #[derive(Debug)]
@@ -103,6 +111,14 @@ fn interval(micros: Option<OsString>, pid: Option<OsString>, own: u32) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_directory_of_a_list_is_ours() {
+        for (list, first) in [("/a", Some("/a")), ("/a:/b", Some("/a")), ("", None), (":/b", None)]
+        {
+            assert_eq!(first_directory(OsStr::new(list)), first.map(Path::new), "{list}");
+        }
+    }
 
     fn receive(socket: &UnixDatagram) -> String {
         let mut buffer = [0; 256];

@@ -20,6 +20,6 @@ pub use agent::{
 };
 pub use attributes::{attributes_from_bus, attributes_to_bus};
 pub use error::{AgentError, Exit};
-pub use span::in_words;
+pub use span::{in_words, lifetime_in_words};
 pub use status::{AgentStatus, MessageRecord, ObjectInfo, ServerStatus};
 pub use value::{TypedValue, TypedValueError, type_from_name, type_name};

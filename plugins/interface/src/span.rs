@@ -1,4 +1,4 @@
-//! Time spans in words, the same in logs and in `lwm2mctl`.
+//! Time spans in words, the same in logs, in `lwm2md --check` and in `lwm2mctl`.
 
 use std::time::Duration;
 
@@ -18,6 +18,14 @@ pub fn in_words(span: Duration) -> String {
         format!("{large} {large_unit}")
     } else {
         format!("{large} {large_unit} {small} {small_unit}")
+    }
+}
+
+/// A registration lifetime in seconds for people; 0 is `for ever` (`/1/x/1`).
+pub fn lifetime_in_words(seconds: u32) -> String {
+    match seconds {
+        0 => "for ever".to_owned(),
+        seconds => in_words(Duration::from_secs(seconds.into())),
     }
 }
 
@@ -49,5 +57,11 @@ mod tests {
             assert_eq!(in_words(Duration::from_secs(seconds)), words);
         }
         assert_eq!(in_words(Duration::from_millis(1999)), "1 s");
+    }
+
+    #[test]
+    fn a_lifetime_of_zero_is_for_ever() {
+        assert_eq!(lifetime_in_words(0), "for ever");
+        assert_eq!(lifetime_in_words(86_400), "1 d");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lwm2m_bus::{AgentStatus, ServerStatus, in_words};
+use lwm2m_bus::{AgentStatus, ServerStatus, in_words, lifetime_in_words};
 use serde_json::json;
 
 use super::text::{Colour, Mood, columns, printable};
@@ -149,10 +149,7 @@ fn next(server: &ServerStatus) -> Option<(&'static str, String)> {
 }
 
 fn protocol(server: &ServerStatus) -> String {
-    let lifetime = match server.lifetime {
-        0 => "for ever".into(),
-        seconds => words(seconds.into()),
-    };
+    let lifetime = lifetime_in_words(server.lifetime);
     let queue = if server.queue_mode { ", queue mode" } else { "" };
     let location = match &server.location {
         Some(location) => format!(", at {}", printable(location)),

@@ -121,13 +121,8 @@ fn unit<'a>(entry: &Entry, definition: Option<&'a ResourceDef>) -> &'a str {
 /// The definition of a resource of an object that every agent serves. What stands
 /// behind a gateway prefix has the same definitions.
 fn definition(path: &Path) -> Option<&'static ResourceDef> {
-    let object = path.object_id()?;
-    let known = KNOWN.into_iter().find(|definition| definition.id == object)?;
-    known.resource(path.resource_id()?)
+    objects::by_id(path.object_id()?)?.resource(path.resource_id()?)
 }
-
-const KNOWN: [&lwm2m_model::ObjectDef; 3] =
-    [&objects::SECURITY, &objects::SERVER, &objects::DEVICE];
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lwm2m_engine::{Account, Retry, SecurityMode};
 use lwm2m_security::{KeySource, Secret};
+use lwm2m_transport::{Scheme, ServerUri};
 
 use super::position::ConfigError;
 use super::tree::{Node, below};
@@ -74,73 +75,21 @@ fn security_mode(security: &Node) -> Option<SecurityMode> {
     }
 }
 
-/// Scheme and security mode belong together (Transport 6): nobody shall think that
-/// a link is secured when it is not.
+/// A URI that the transport takes. Scheme and security mode belong together
+/// (Transport 6): nobody shall think that a link is secured when it is not.
 fn check_uri(node: &Node, mode: SecurityMode, key: &str, errors: &mut Vec<ConfigError>) {
     let Some(uri) = node.text() else { return };
-    let mut wrong = |message: String| errors.push(ConfigError::new(&node.at, key, message));
-    let Some((scheme, rest)) = uri.split_once("://") else {
-        return wrong(format!("expected coaps://host or coap://host, got {uri:?}"));
-    };
     let (wanted, mode) = match mode {
-        SecurityMode::NoSec => ("coap", "nosec"),
+        SecurityMode::NoSec => (Scheme::Coap, "nosec"),
         // Modes to come use DTLS too.
-        _ => ("coaps", "psk"),
+        _ => (Scheme::Coaps, "psk"),
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        scheme if scheme == wanted => {}
-        "coap" | "coaps" => {
-            return wrong(format!("security mode {mode} needs {wanted}://, got {scheme}://"));
-        }
-        "coap+tcp" | "coaps+tcp" | "coap+ws" | "coaps+ws" | "mqtt" | "mqtts" | "http" | "https" => {
-            return wrong(format!("{scheme}:// is not built into this version"));
-        }
-        _ => return wrong(format!("unknown scheme {scheme}://; expected coaps:// or coap://")),
-    }
-    if let Err(message) = check_authority(rest) {
-        wrong(message);
-    }
-}
-
-/// Host and port; what follows them is part of the base path, without a query.
-fn check_authority(rest: &str) -> Result<(), String> {
-    if rest.contains(['?', '#']) {
-        return Err("a Server URI has no query and no fragment".into());
-    }
-    if rest.chars().any(char::is_whitespace) {
-        return Err("a Server URI has no blanks".into());
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err("a Server URI has no user; the identity goes into security".into());
-    }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(literal) => {
-            let (address, after) = literal.split_once(']').ok_or("the bracket is not closed")?;
-            address
-                .split('%')
-                .next()
-                .and_then(|address| address.parse::<std::net::Ipv6Addr>().ok())
-                .ok_or_else(|| format!("[{address}] is no IPv6 address"))?;
-            (address, after.strip_prefix(':').or_else(|| (!after.is_empty()).then_some(after)))
-        }
-        None => match authority.split_once(':') {
-            Some((_, port)) if port.contains(':') => {
-                return Err("an IPv6 address stands in brackets: [2001:db8::1]".into());
-            }
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
+    let message = match ServerUri::parse(uri).map(|uri| uri.scheme()) {
+        Ok(scheme) if scheme == wanted => return,
+        Ok(scheme) => format!("security mode {mode} needs {wanted}://, got {scheme}://"),
+        Err(error) => error.to_string(),
     };
-    if host.is_empty() {
-        return Err("the host is missing".into());
-    }
-    match port {
-        Some(port) if !matches!(port.parse::<u16>(), Ok(1..)) => {
-            Err(format!("expected a port from 1 to 65535, got {port:?}"))
-        }
-        _ => Ok(()),
-    }
+    errors.push(ConfigError::new(&node.at, key, message));
 }
 
 /// Letters of Core 5.3.1.

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use lwm2m_test_server::ServerConfig;
+use lwm2m_test_server::{ServerConfig, Switch};
 
 use crate::support::{Bus, ENDPOINT, LIMIT, Lab, Link, closed_port, configuration, server_with};
 
@@ -66,7 +66,7 @@ async fn a_server_that_is_silent_at_first_is_asked_again() {
     for secure in [false, true] {
         let config = if secure { dtls() } else { ServerConfig::default() };
         let (server, address) = server_with(config).await;
-        server.silent(true).await.unwrap();
+        server.silent(Switch::On).await.unwrap();
         let (link, state) = match secure {
             false => (Link::nosec(101, address), "registering"),
             true => (Link::psk(101, address, "right", KEY), "connecting"),
@@ -77,7 +77,7 @@ async fn a_server_that_is_silent_at_first_is_asked_again() {
         daemon.line("info: D-Bus: org.lwm2md is on").await;
         let told = bus.client().await.servers().await.unwrap().remove(0);
         assert_eq!((told.state.as_str(), told.last_error), (state, None));
-        server.silent(false).await.unwrap();
+        server.silent(Switch::Off).await.unwrap();
         server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
         daemon.line("info: server 101: registered with LwM2M 1.2, lifetime 5 min").await;
         let log = daemon.stop().await;

@@ -136,6 +136,9 @@ async fn an_account_that_is_removed_says_farewell_and_queue_mode_takes_a_registe
     let mut daemon = lab.start();
     server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
     other.wait_registered(ENDPOINT, LIMIT).await.unwrap();
+    // The server knows it before the daemon does.
+    daemon.shows("info: server 101: registered").await;
+    daemon.shows("info: server 102: registered").await;
     let mut events = other.events().unwrap();
 
     let queue_mode = Link::nosec(101, address).with("queue_mode: true");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lwm2m_test_server::{Events, ServerEvent};
+use lwm2m_test_server::{Events, ServerEvent, Switch};
 use nix::sys::signal::Signal;
 
 use crate::support::{Bus, ENDPOINT, Lab, Link, closed_port, configuration, server};
@@ -57,7 +57,7 @@ async fn a_silent_server_delays_no_stop() {
     let lab = Lab::new(&format!("deregister_on_stop: true\n{text}"));
     let mut daemon = lab.start();
     daemon.line("info: server 101: registered").await;
-    server.silent(true).await.unwrap();
+    server.silent(Switch::On).await.unwrap();
     daemon.signal(Signal::SIGTERM);
     let (code, log) = daemon.ended_within(PROMISED).await;
     assert_eq!(code, 0, "{log}");
