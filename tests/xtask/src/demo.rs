@@ -16,8 +16,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 /// Runs the demo that has been built.
 pub(crate) fn play(arguments: &[String]) -> Result<()> {
-    let program = run::target().join("debug/lwm2md");
-    eprintln!("$ lwm2md demo {}", arguments.join(" "));
+    let program = run::target()?.join("debug/lwm2md");
+    eprintln!("$ {}", [&["lwm2md".into(), "demo".into()], arguments].concat().join(" "));
     let status = Command::new(&program)
         .arg("demo")
         .args(arguments)

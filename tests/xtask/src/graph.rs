@@ -15,7 +15,7 @@ pub(crate) fn check() -> Result<()> {
     let graph = Graph::read(&metadata)?;
     let mut faults = Vec::new();
     for (name, depends) in &graph.workspace {
-        println_graph(name, depends);
+        show(name, depends);
         let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| known == name) else {
             if !is_test(name) {
                 faults.push(format!("{name} has no row in the graph of tests/xtask/src/graph.rs"));
@@ -103,7 +103,7 @@ fn is_test(name: &str) -> bool {
     TEST_CRATES.contains(&name)
 }
 
-fn println_graph(name: &str, depends: &[String]) {
+fn show(name: &str, depends: &[String]) {
     let mut depends = depends.to_vec();
     depends.sort();
     eprintln!(

@@ -7,8 +7,21 @@ use anyhow::{Context, Result, bail};
 
 /// Runs a command in the root of the repository; its failure is an error.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    run_command(Command::new(program), program, arguments)
+}
+
+/// Runs cargo, the one that runs us.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut command = Command::new(&program);
+    // Tests look for what is built where this variable says.
+    command.env("CARGO_TARGET_DIR", target()?);
+    run_command(command, "cargo", arguments)
+}
+
+fn run_command(mut command: Command, program: &str, arguments: &[&str]) -> Result<()> {
     eprintln!("$ {program} {}", arguments.join(" "));
-    let status = Command::new(program)
+    let status = command
         .args(arguments)
         .current_dir(root())
         .status()
@@ -17,11 +30,6 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
         bail!("{program} {} failed: {status}", arguments.first().unwrap_or(&""));
     }
     Ok(())
-}
-
-/// Runs cargo, the one that runs us.
-pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
-    run(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()), arguments)
 }
 
 /// What a command prints; an error if it fails.
@@ -51,7 +59,10 @@ pub(crate) fn root() -> PathBuf {
     here.ancestors().nth(2).map_or_else(|| here.clone(), PathBuf::from)
 }
 
-/// Where cargo puts what it builds.
-pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+/// Where cargo puts what it builds. Its configuration may say so too, and not only
+/// its environment; this program is in the folder `debug` of it.
+pub(crate) fn target() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let target = own.ancestors().nth(2).context("this program is in no target directory")?;
+    Ok(target.to_owned())
 }
