@@ -1,0 +1,318 @@
+//! What is measured, in which order, and the budgets.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::agent::{Agent, Queue, Setup};
+use crate::channel::Channel;
+use crate::floor::Floor;
+use crate::load;
+use crate::process::{Memory, Process};
+use crate::request::Request;
+use crate::series::Series;
+use crate::syscalls::Count;
+use crate::table::Table;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Runs of each figure.
+    rounds: u32,
+    /// Reads in a run.
+    reads: u32,
+    /// Reads while system calls are counted.
+    traced_reads: u32,
+    /// How long wake-ups are counted.
+    idle: Duration,
+}
+
+impl Plan {
+    pub(crate) const FULL: Self =
+        Self { rounds: 7, reads: 20_000, traced_reads: 2_000, idle: Duration::from_secs(20) };
+    pub(crate) const QUICK: Self =
+        Self { rounds: 1, reads: 500, traced_reads: 100, idle: Duration::from_secs(3) };
+}
+
+/// A group of figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// CPU and reads in a second, against the floor.
+    Speed,
+    /// System calls per read.
+    Calls,
+    /// Bytes of messages.
+    Sizes,
+    /// Start, and memory after registration and load.
+    Memory,
+    /// Wake-ups idle and asleep.
+    WakeUps,
+}
+
+/// Measures these parts; everything if there are none.
+///
+/// # Errors
+/// The agent does not start, or does not do what it should.
+pub(crate) fn run(lwm2md: &Path, plan: &Plan, only: &[Part]) -> Result<Table> {
+    let mut table = Table::default();
+    let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
+    for part in parts {
+        match part {
+            Part::Speed => speed(lwm2md, plan, &mut table)?,
+            Part::Calls => calls(lwm2md, plan, &mut table)?,
+            Part::Sizes => sizes(lwm2md, &mut table)?,
+            Part::Memory => memory(lwm2md, plan, &mut table)?,
+            Part::WakeUps => wake_ups(lwm2md, plan, &mut table)?,
+        }
+    }
+    Ok(table)
+}
+
+/// A way of reading.
+struct Case {
+    path: &'static str,
+    outstanding: u32,
+    /// CPU of the agent against that of the floor.
+    budget: Option<f64>,
+}
+
+impl Case {
+    fn request(&self) -> Request {
+        Request::get(self.path, (self.path == "3/0").then_some(SENML_CBOR))
+    }
+
+    /// Adds a ratio, judged if there is a budget.
+    fn put(&self, table: &mut Table, name: String, unit: &'static str, ratio: Series) {
+        match self.budget {
+            Some(budget) => table.judge(name, unit, ratio, budget),
+            None => table.add(name, unit, ratio),
+        }
+    }
+}
+
+/// A load and what its runs came to.
+struct Speed {
+    request: Request,
+    outstanding: u32,
+    reads: u32,
+    warm: bool,
+    /// CPU in milliseconds for 10,000 reads.
+    cpu: Series,
+    /// Reads in a second.
+    rate: Series,
+    /// Ticks in user mode and in the kernel, of all runs.
+    ticks: (u64, u64),
+}
+
+impl Speed {
+    fn of(request: Request, outstanding: u32, reads: u32) -> Self {
+        let (cpu, rate) = (Series::default(), Series::default());
+        Self { request, outstanding, reads, warm: false, cpu, rate, ticks: (0, 0) }
+    }
+
+    /// Percent of the CPU time that is spent in user mode.
+    fn user_share(&self) -> Series {
+        let (user, system) = self.ticks;
+        Series::from(100.0 * user as f64 / (user + system) as f64)
+    }
+
+    /// Runs it once. The first run is there to warm up and does not count.
+    fn run(&mut self, process: Process, channel: &mut Channel) -> Result<()> {
+        let ((user, system), before) = (process.ticks()?, process.cpu_time()?);
+        let took = load::run(channel, &mut self.request, self.reads, self.outstanding)?;
+        let cpu = process.cpu_time()? - before;
+        let after = process.ticks()?;
+        if self.warm {
+            self.ticks.0 += after.0 - user;
+            self.ticks.1 += after.1 - system;
+            let reads = f64::from(self.reads);
+            self.cpu.push(cpu.as_secs_f64() * 1e3 * 10_000.0 / reads);
+            self.rate.push(reads / took.as_secs_f64());
+        }
+        self.warm = true;
+        Ok(())
+    }
+}
+
+fn speed(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
+    let mut agent = Agent::start(lwm2md, Setup::Bare, Queue::Off)?;
+    let mut secure = Agent::start(lwm2md, Setup::BusAndDtls, Queue::Off)?;
+    let answer = agent.server.read("/3/0/0")?.answer;
+    let mut floor = Floor::start(&answer)?;
+    let (process, secure_process) = (agent.process(), secure.process());
+    let mut alone = None;
+    for outstanding in [1, 32] {
+        let small = || Speed::of(Request::get("3/0/0", None), outstanding, plan.reads);
+        let (mut least, mut dtls) = (small(), small());
+        let cases = CASES.iter().filter(|case| case.outstanding == outstanding);
+        let mut runs: Vec<(&Case, Speed)> =
+            cases.map(|case| (case, Speed::of(case.request(), outstanding, plan.reads))).collect();
+        // The sides take turns, so that what disturbs the machine disturbs all.
+        for _ in 0..=plan.rounds {
+            least.run(floor.process(), &mut floor.channel)?;
+            for (_, speed) in &mut runs {
+                speed.run(process, &mut agent.server.channel)?;
+            }
+            dtls.run(secure_process, &mut secure.server.channel)?;
+        }
+        report(table, outstanding, &least, &runs);
+        let name = format!("CPU per read of /3/0/0 with DTLS, {outstanding} outstanding");
+        table.add(name, "floors", &dtls.cpu / &least.cpu);
+        // The budgets have one floor, which seems to be that of one outstanding.
+        if let Some(alone) = &alone {
+            for (case, speed) in &runs {
+                let name = format!("CPU per read of /{}, {outstanding} outstanding", case.path);
+                case.put(table, name, "floors of 1 out.", &speed.cpu / alone);
+            }
+        }
+        alone.get_or_insert(least.cpu);
+    }
+    secure.stop()?;
+    agent.stop()
+}
+
+fn report(table: &mut Table, outstanding: u32, floor: &Speed, runs: &[(&Case, Speed)]) {
+    let what = format!("{outstanding} outstanding");
+    table.add(format!("floor: CPU per 10,000 answers, {what}"), "ms", floor.cpu.clone());
+    table.add(format!("floor: of that in user mode, {what}"), "%", floor.user_share());
+    table.add(format!("floor: answers, {what}"), "1/s", floor.rate.clone());
+    for (case, speed) in runs {
+        let path = case.path;
+        let ratio = &speed.cpu / &floor.cpu;
+        table.add(format!("CPU per 10,000 reads of /{path}, {what}"), "ms", speed.cpu.clone());
+        let name = format!("of that in user mode, /{path}, {what}");
+        table.add(name, "%", speed.user_share());
+        let name = format!("CPU per read of /{path}, {what}");
+        case.put(table, name, "floors", ratio);
+        table.add(format!("reads of /{path}, {what}"), "1/s", speed.rate.clone());
+        table.add(format!("reads of /{path}, {what}"), "floors", &speed.rate / &floor.rate);
+    }
+}
+
+fn calls(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
+    let mut agent = Agent::start(lwm2md, Setup::Bare, Queue::Off)?;
+    for case in &CASES {
+        let name =
+            format!("system calls per read of /{}, {} outstanding", case.path, case.outstanding);
+        let count = match Count::start(agent.process()) {
+            Ok(count) => count,
+            Err(error) => {
+                table.not_run(name, format!("{error:#}"));
+                continue;
+            }
+        };
+        let (reads, mut request) = (plan.traced_reads, case.request());
+        load::run(&mut agent.server.channel, &mut request, reads, case.outstanding)?;
+        let calls = count.stop()?;
+        let series = Series::from(calls.total as f64 / f64::from(reads));
+        match case.budget {
+            Some(_) => table.judge(name, "calls", series, CALLS_PER_READ),
+            None => table.add(name, "calls", series),
+        }
+        table.note(calls.per_read(reads));
+    }
+    agent.stop()
+}
+
+fn sizes(lwm2md: &Path, table: &mut Table) -> Result<()> {
+    let mut agent = Agent::start(lwm2md, Setup::Bare, Queue::Off)?;
+    let server = &mut agent.server;
+    let mut size = |name: &str, bytes: &[u8]| {
+        table.add(name, "bytes", Series::from(bytes.len() as f64));
+    };
+    size("Register", &server.register);
+    size("Update", &server.update()?);
+    for (name, path) in [("/3/0/0", "/3/0/0"), ("/3/0 in SenML CBOR", "/3/0")] {
+        let exchange = if path == "/3/0" { server.read_all(path)? } else { server.read(path)? };
+        size(&format!("Read of {name}: request"), &exchange.request);
+        size(&format!("Read of {name}: answer"), &exchange.answer);
+    }
+    size("notification of /3/0/13", &server.notification()?);
+    agent.stop()
+}
+
+/// Start and memory: each run is an agent of its own.
+fn memory(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
+    for (setup, budget) in Setup::ALL.into_iter().zip(PRIVATE_MIB) {
+        let mut start = Series::default();
+        let (mut registered, mut loaded) = (Vec::new(), Vec::new());
+        for _ in 0..plan.rounds {
+            let mut agent = Agent::start(lwm2md, setup, Queue::Off)?;
+            start.push(agent.start.as_secs_f64() * 1e3);
+            sleep(SETTLED);
+            registered.push(agent.process().memory()?);
+            for case in &CASES {
+                let (channel, mut request) = (&mut agent.server.channel, case.request());
+                load::run(channel, &mut request, plan.reads / 10, case.outstanding)?;
+            }
+            loaded.push(agent.process().memory()?);
+            agent.stop()?;
+        }
+        let name = setup.name();
+        table.add(format!("start to Register, {name}"), "ms", start);
+        let figures = |runs: &[Memory], of: fn(&Memory) -> u64| -> Series {
+            runs.iter().map(|memory| of(memory) as f64 / MIB).collect()
+        };
+        for (when, runs) in [("registered", &registered), ("after load", &loaded)] {
+            let unique = figures(runs, |memory| memory.unique);
+            let what = format!("{name}, {when}");
+            if when == "registered" {
+                table.judge(format!("private memory, {what}"), "MiB", unique, budget);
+            } else {
+                table.add(format!("private memory, {what}"), "MiB", unique);
+            }
+            let anonymous = figures(runs, |memory| memory.anonymous);
+            table.add(format!("of that not in a file, {what}"), "MiB", anonymous);
+            table.add(format!("PSS, {what}"), "MiB", figures(runs, |memory| memory.pss));
+            table.add(format!("RSS, {what}"), "MiB", figures(runs, |memory| memory.rss));
+        }
+    }
+    Ok(())
+}
+
+/// Counts them for all set-ups at the same time.
+fn wake_ups(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
+    let mut agents = Vec::new();
+    for setup in Setup::ALL {
+        for (queue, state) in [(Queue::Off, "idle"), (Queue::On, "asleep")] {
+            let name = format!("wake-ups, {state}, {}", setup.name());
+            agents.push((name, Agent::start(lwm2md, setup, queue)?));
+        }
+    }
+    // A second later those with queue mode sleep, and all have settled.
+    sleep(ASLEEP);
+    let mut before = Vec::new();
+    for (_, agent) in &agents {
+        before.push(agent.process().wake_ups()?);
+    }
+    sleep(plan.idle);
+    for ((name, agent), before) in agents.into_iter().zip(before) {
+        let count = agent.process().wake_ups()? - before;
+        let per_second = count as f64 / plan.idle.as_secs_f64();
+        table.judge(name, "1/s", Series::from(per_second), 0.0);
+        agent.stop()?;
+    }
+    Ok(())
+}
+
+const CASES: [Case; 4] = [
+    Case { path: "3/0/0", outstanding: 1, budget: Some(1.3) },
+    Case { path: "3/0", outstanding: 1, budget: None },
+    Case { path: "3/0/0", outstanding: 32, budget: Some(0.7) },
+    Case { path: "3/0", outstanding: 32, budget: None },
+];
+
+/// Wait, receive, send.
+const CALLS_PER_READ: f64 = 3.0;
+/// Private memory of a registered agent, in the order of [`Setup::ALL`].
+const PRIVATE_MIB: [f64; 3] = [1.2, 2.0, 3.0];
+const MIB: f64 = 1024.0 * 1024.0;
+const SENML_CBOR: u8 = 112;
+
+/// The agent has done by then what follows a registration.
+const SETTLED: Duration = Duration::from_millis(500);
+/// The agents with queue mode sleep by then.
+const ASLEEP: Duration = Duration::from_secs(3);
