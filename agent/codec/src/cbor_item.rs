@@ -1,4 +1,4 @@
-//! CBOR items (RFC 8949) as the three CBOR formats read and write them.
+//! CBOR items (RFC 8949) as the CBOR formats read and write them.
 //!
 //! Reads definite and indefinite lengths and every width; of tags only 0 and 1
 //! (time) and 4 (decimal fraction). Writes definite lengths and the shortest form.
@@ -10,7 +10,7 @@ use lwm2m_model::Value;
 use minicbor::data::Type;
 use minicbor::decode::{Decoder, Error};
 
-use crate::{DecodeError, MAX_DEPTH, Raw, date};
+use crate::{DecodeError, MAX_DEPTH, Raw, date, decimal};
 
 /// Reads items one after another.
 #[derive(Debug)]
@@ -206,17 +206,11 @@ impl<'a> Reader<'a> {
             true => reader.integer("an integer"),
             false => Err(DecodeError::Malformed { offset }),
         };
-        let (mut exponent, mut mantissa) = (part(self)?, part(self)?);
+        let (exponent, mantissa) = (part(self)?, part(self)?);
         if items.next(self)? {
             return Err(DecodeError::Malformed { offset });
         }
-        while exponent < 0 && mantissa % 10 == 0 && mantissa != 0 {
-            exponent += 1;
-            mantissa /= 10;
-        }
-        let power = u32::try_from(exponent).ok().and_then(|power| 10_i128.checked_pow(power));
-        let whole = power.and_then(|power| mantissa.checked_mul(power));
-        if let Some(number) = whole.filter(|number| number.unsigned_abs() <= 1 << 64) {
+        if let Some(number) = decimal::whole(mantissa, exponent) {
             return Ok(Raw::Integer(number));
         }
         // The parser of the standard library rounds right and takes any exponent.
@@ -242,6 +236,9 @@ impl<'a> Reader<'a> {
 pub(crate) struct Items(Option<u64>);
 
 impl Items {
+    /// A container that is over.
+    pub(crate) const NONE: Self = Self(Some(0));
+
     /// True if another item follows; takes the break of an indefinite length.
     pub(crate) fn next(&mut self, reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
         match &mut self.0 {
@@ -306,6 +303,10 @@ pub(crate) fn integer(out: &mut Vec<u8>, number: i64) {
         // -1 - n of a negative number is its complement.
         Err(_) => head(out, NEGATIVE, !number as u64),
     }
+}
+
+pub(crate) fn null(out: &mut Vec<u8>) {
+    out.push(NULL);
 }
 
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
@@ -389,6 +390,7 @@ pub(crate) const MAP: u8 = 0xa0;
 pub(crate) const TAG_EPOCH_TIME: u8 = 0xc1;
 const FALSE: u8 = 0xf4;
 const TRUE: u8 = 0xf5;
+const NULL: u8 = 0xf6;
 const FLOAT16: u8 = 0xf9;
 const FLOAT32: u8 = 0xfa;
 const FLOAT64: u8 = 0xfb;

@@ -44,13 +44,13 @@ pub enum DecodeError {
         offset: usize,
     },
 
-    /// Bytes that are no CBOR.
-    #[error("malformed cbor at offset {offset}")]
+    /// Bytes that are no CBOR, characters that are no JSON.
+    #[error("malformed payload at offset {offset}")]
     Malformed {
         /// Where.
         offset: usize,
     },
-    /// A CBOR item of another type than the place allows.
+    /// A CBOR item or JSON value of another type than the place allows.
     #[error("expected {expected} at offset {offset}")]
     UnexpectedType {
         /// Where.
@@ -72,14 +72,15 @@ pub enum DecodeError {
         /// Where.
         offset: usize,
     },
-    /// A time or decimal fraction that is infinite or no number.
+    /// A time, decimal fraction or JSON number that is infinite, too large for a float, or
+    /// no number.
     #[error("expected a finite number at offset {offset}")]
     NotFinite {
         /// Where.
         offset: usize,
     },
     /// A skipped field nests deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
-    #[error("cbor at offset {offset} nests too deep")]
+    #[error("what stands at offset {offset} nests too deep")]
     NestedTooDeep {
         /// Where.
         offset: usize,
@@ -155,26 +156,26 @@ pub enum DecodeError {
         offset: usize,
     },
 
-    /// A SenML name that gives no path; its first characters.
+    /// A name that gives no path; its first characters.
     #[error("\"{name}\" is no path")]
     BadName {
         /// At most 24 characters of it.
         name: String,
     },
-    /// A SenML name longer than [`MAX_NAME`].
+    /// A name longer than [`MAX_NAME`].
     #[error("name of {0} bytes, more than {MAX_NAME}")]
     NameTooLong(usize),
-    /// A SenML record without value.
+    /// A record without value.
     #[error("{path} has no value")]
     NoValue {
         /// The path of the record.
         path: Path,
     },
-    /// A SenML record with two values or the same field twice.
-    #[error("a record repeats field {label} or has a second value there")]
+    /// A record with two values or the same field twice.
+    #[error("a record repeats field {field} or has a second value there")]
     RepeatedField {
-        /// The second of the two.
-        label: i64,
+        /// The second of the two, by its name in JSON.
+        field: &'static str,
     },
     /// A SenML field that we must understand and do not: `s`, `bs`, a name ending in `_`.
     #[error("field {0} must be understood and is not")]
@@ -182,6 +183,21 @@ pub enum DecodeError {
     /// A SenML version above 10.
     #[error("senml version {0} is not supported")]
     UnsupportedVersion(u64),
+    /// A SenML-ETCH Fetch pack without records.
+    #[error("the pack names nothing to fetch")]
+    NothingFetched,
+    /// A field other than names, times and units in a SenML-ETCH Fetch pack.
+    #[error("the field at offset {offset} has no place in what is fetched")]
+    NotInFetch {
+        /// Where its value begins.
+        offset: usize,
+    },
+    /// A SenML JSON `vd` that is no base64.
+    #[error("no valid base64 at offset {offset}")]
+    BadBase64 {
+        /// Where.
+        offset: usize,
+    },
     /// A SenML `vlo` that is no object link.
     #[error("no valid object link at offset {offset}")]
     BadLink {
@@ -204,7 +220,7 @@ pub enum EncodeError {
     /// The opaque format holds Opaque values alone.
     #[error("opaque holds no {0}")]
     NotOpaque(DataType),
-    /// Text has no infinity and no NaN; SenML no such time.
+    /// Text and JSON have no infinity and no NaN; SenML no such time.
     #[error("{path} has a number or time that is not finite")]
     NotFinite {
         /// Where.

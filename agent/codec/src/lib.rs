@@ -9,18 +9,23 @@
 
 mod cbor;
 mod cbor_item;
+mod composite;
 mod date;
+mod decimal;
 mod error;
+mod json;
 pub mod link_format;
 mod lwm2m_cbor;
+mod name;
 mod opaque;
 mod payload;
 mod raw;
 mod record;
-mod senml_cbor;
+mod senml;
 mod text;
 mod tlv;
 
+pub use composite::{decode_fetch, decode_patch, encode_fetch, encode_patch};
 pub use error::{DecodeError, EncodeError};
 pub use payload::{can_decode, can_encode, decode, decode_create, encode};
 pub use raw::Raw;
@@ -35,5 +40,5 @@ pub const MAX_TEXT: usize = 1 << 16;
 /// Most bytes of a SenML name, base and name together: a gateway prefix and
 /// four identifiers need 89.
 pub const MAX_NAME: usize = 128;
-/// Deepest nesting of CBOR arrays, maps and tags in a field that is skipped.
+/// Deepest nesting of arrays, maps and CBOR tags in a field that is skipped.
 pub const MAX_DEPTH: usize = 8;

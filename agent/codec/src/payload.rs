@@ -1,17 +1,18 @@
 //! The way in and out: picks the format, and checks what holds for all of them.
 
-use lwm2m_model::{ContentFormat, Entry, Node, Path};
+use lwm2m_model::{ContentFormat, Entry, Node, Path, Value};
 
 use crate::record::{Records, Target, covers};
-use crate::{
-    DecodeError, EncodeError, MAX_PAYLOAD, Record, cbor, lwm2m_cbor, opaque, senml_cbor, text, tlv,
-};
+use crate::senml::{CborSink, CborSource, JsonSink, JsonSource, read_values, write_values};
+use crate::{DecodeError, EncodeError, MAX_PAYLOAD, Record, cbor, lwm2m_cbor, opaque, text, tlv};
 
 /// Reads a payload that came for, or from, `target`.
 ///
-/// `format` is one of text, opaque, CBOR, TLV, SenML CBOR, LwM2M CBOR. Records
-/// come in the order of the payload; a path comes once, or once per time in a
+/// `format` is one of text, opaque, CBOR, TLV, SenML JSON, SenML CBOR, LwM2M CBOR.
+/// Records come in the order of the payload; a path comes once, or once per time in a
 /// SenML history. A target of `/` takes paths behind any gateway prefix.
+/// Packs of composite operations: [`decode_fetch`](crate::decode_fetch) and
+/// [`decode_patch`](crate::decode_patch).
 ///
 /// # Errors
 /// [`DecodeError::UnsupportedFormat`] for any other format (4.15); all else is
@@ -62,7 +63,8 @@ fn read<'a>(
         }
         ContentFormat::CBOR => records.value(target.path.clone(), cbor::decode(payload)?, None)?,
         ContentFormat::TLV => tlv::decode(payload, &mut records)?,
-        ContentFormat::SENML_CBOR => senml_cbor::decode(payload, &mut records)?,
+        ContentFormat::SENML_JSON => read_values(JsonSource::new(payload)?, &mut records)?,
+        ContentFormat::SENML_CBOR => read_values(CborSource::new(payload)?, &mut records)?,
         ContentFormat::LWM2M_CBOR => lwm2m_cbor::decode(payload, &mut records)?,
         _ => return Err(DecodeError::UnsupportedFormat(format)),
     }
@@ -72,7 +74,7 @@ fn read<'a>(
 /// Writes the entries found at `target`, sorted by path, appending to `out`.
 ///
 /// SenML takes any order and keeps it, and the same path again at another time.
-/// Times are written by SenML alone; empty containers by TLV and LwM2M CBOR alone.
+/// Times are written by it alone; empty containers by TLV and LwM2M CBOR alone.
 /// On an error `out` is as it was.
 ///
 /// # Errors
@@ -90,8 +92,12 @@ pub fn encode(
     check(format, target, entries)?;
     match format {
         ContentFormat::TLV => tlv::encode(target, entries, out),
+        ContentFormat::SENML_JSON => {
+            write_values(target, entries, &mut JsonSink::new(out));
+            Ok(())
+        }
         ContentFormat::SENML_CBOR => {
-            senml_cbor::encode(target, entries, out);
+            write_values(target, entries, &mut CborSink(out));
             Ok(())
         }
         ContentFormat::LWM2M_CBOR => {
@@ -129,6 +135,7 @@ pub fn can_decode(format: ContentFormat) -> bool {
             | ContentFormat::OPAQUE
             | ContentFormat::CBOR
             | ContentFormat::TLV
+            | ContentFormat::SENML_JSON
             | ContentFormat::SENML_CBOR
             | ContentFormat::LWM2M_CBOR
     )
@@ -149,12 +156,17 @@ fn check(format: ContentFormat, target: &Path, entries: &[Entry]) -> Result<(), 
         if !covers(target, path) {
             return Err(EncodeError::OutsideTarget { path: path.clone(), target: target.clone() });
         }
-        if entry.time.is_some_and(|time| !time.is_finite()) {
+        let is_json = format == ContentFormat::SENML_JSON;
+        if entry.time.is_some_and(|time| !time.is_finite())
+            || (is_json && entry.value().is_some_and(is_beyond_json))
+        {
             return Err(EncodeError::NotFinite { path: path.clone() });
         }
         if let Some(last) = before {
             let is_late = match format {
-                ContentFormat::SENML_CBOR => last.path == *path && last.time == entry.time,
+                ContentFormat::SENML_JSON | ContentFormat::SENML_CBOR => {
+                    last.path == *path && last.time == entry.time
+                }
                 _ => last.path >= *path,
             };
             if is_late {
@@ -169,11 +181,23 @@ fn check(format: ContentFormat, target: &Path, entries: &[Entry]) -> Result<(), 
     Ok(())
 }
 
+/// JSON has no infinity and no NaN.
+pub(crate) fn is_beyond_json(value: &Value) -> bool {
+    matches!(value, Value::Float(number) if !number.is_finite())
+}
+
 #[cfg(test)]
 mod tests {
-    use lwm2m_model::{DataType, Value};
+    use lwm2m_model::DataType;
 
     use super::*;
+
+    const STRUCTURED: [ContentFormat; 4] = [
+        ContentFormat::TLV,
+        ContentFormat::SENML_JSON,
+        ContentFormat::SENML_CBOR,
+        ContentFormat::LWM2M_CBOR,
+    ];
 
     fn value(path: &str) -> Entry {
         Entry::new(path.parse().unwrap(), Value::Integer(1))
@@ -209,8 +233,7 @@ mod tests {
             ("/3/0", vec![late], EncodeError::NotFinite { path: path("/3/0/9") }),
         ];
         for (target, entries, error) in cases {
-            for format in [ContentFormat::TLV, ContentFormat::SENML_CBOR, ContentFormat::LWM2M_CBOR]
-            {
+            for format in STRUCTURED {
                 let mut out = b"kept".to_vec();
                 assert_eq!(encode(format, &path(target), &entries, &mut out), Err(error.clone()));
                 assert_eq!(out, b"kept");
@@ -225,7 +248,21 @@ mod tests {
         let late = Err(EncodeError::NotSorted { path: Path::resource(3, 0, 1) });
         assert_eq!(encode(ContentFormat::TLV), late);
         assert_eq!(encode(ContentFormat::LWM2M_CBOR), late);
-        assert_eq!(encode(ContentFormat::SENML_CBOR), Ok(()));
+        for format in [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR] {
+            assert_eq!(encode(format), Ok(()));
+        }
+    }
+
+    #[test]
+    fn json_has_no_infinity() {
+        let path = Path::resource(3303, 0, 5700);
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let entries = [Entry::new(path.clone(), Value::Float(number))];
+            let encode = |format| encode(format, &path, &entries, &mut Vec::new());
+            let refused = Err(EncodeError::NotFinite { path: path.clone() });
+            assert_eq!(encode(ContentFormat::SENML_JSON), refused);
+            assert_eq!(encode(ContentFormat::SENML_CBOR), Ok(()));
+        }
     }
 
     #[test]
@@ -256,12 +293,13 @@ mod tests {
     #[test]
     fn a_create_without_instance_gets_the_free_one() {
         let senml = [&[0x81, 0xa2, 0x00, 0x6b][..], b"/16/65535/3", &[0x02, 1]].concat();
-        let payloads: [(ContentFormat, &[u8]); 5] = [
+        let payloads: [(ContentFormat, &[u8]); 6] = [
             (ContentFormat::TLV, &[0xc1, 3, 1]),
             (ContentFormat::TLV, &[0x23, 0xff, 0xff, 0xc1, 3, 1]),
             (ContentFormat::TLV, &[0x03, 7, 0xc1, 3, 1]),
             (ContentFormat::LWM2M_CBOR, &[0xa1, 0x83, 0x10, 0x19, 0xff, 0xff, 3, 1]),
             (ContentFormat::SENML_CBOR, &senml),
+            (ContentFormat::SENML_JSON, br#"[{"n":"/16/65535/3","v":1}]"#),
         ];
         for (format, payload) in payloads {
             let records = decode_create(format, payload, &Path::object(16), 7).unwrap();
@@ -280,7 +318,7 @@ mod tests {
     fn formats_of_others_are_refused() {
         for format in [
             ContentFormat::LINK,
-            ContentFormat::SENML_JSON,
+            ContentFormat::ETCH_JSON,
             ContentFormat::ETCH_CBOR,
             ContentFormat::OMA_JSON,
             ContentFormat(1542),

@@ -16,16 +16,16 @@ pub enum Raw<'a> {
     Text(&'a str),
     /// TLV: any type, written as bytes.
     Bytes(&'a [u8]),
-    /// CBOR unsigned or negative integer, a decimal fraction that is whole, or a tag 1
-    /// number above 2^53.
+    /// CBOR unsigned or negative integer, a decimal fraction that is whole, a tag 1
+    /// number above 2^53, or a JSON number that is whole.
     Integer(i128),
-    /// CBOR float or decimal fraction.
+    /// CBOR float or decimal fraction, or another JSON number.
     Float(f64),
-    /// CBOR true or false.
+    /// CBOR or JSON true or false.
     Boolean(bool),
-    /// CBOR text string.
+    /// CBOR text string, or text in SenML JSON.
     String(Cow<'a, str>),
-    /// CBOR byte string, or the payload of the opaque format.
+    /// CBOR byte string, SenML JSON `vd`, or the payload of the opaque format.
     Opaque(Cow<'a, [u8]>),
     /// CBOR tag 0 or 1: seconds since 1970.
     Time(f64),
@@ -96,7 +96,9 @@ impl Raw<'_> {
             }
             Self::Text(text) if text.len() <= MAX_SHOWN => format!("text \"{text}\""),
             Self::Text(text) => format!("text of {} bytes", text.len()),
-            Self::String(text) => format!("text of {} bytes", text.len()),
+            Self::String(text) => {
+                format!("text of {} bytes", text.len())
+            }
             Self::Bytes(bytes) => format!("{} bytes that are none", bytes.len()),
             Self::Opaque(bytes) => format!("{} opaque bytes", bytes.len()),
             Self::Integer(number) => format!("number {number}"),
@@ -136,7 +138,7 @@ fn from_text(text: &str, data_type: DataType) -> Option<Value> {
 }
 
 /// Both alphabets, with or without padding (Core 10.3).
-fn from_base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     engine.decode(text).ok()
 }
@@ -315,6 +317,7 @@ mod tests {
             (Raw::Float(1e300), T::Time),
             (Raw::Boolean(true), T::Integer),
             (Raw::String("1".into()), T::Integer),
+            (Raw::String("AQL/".into()), T::Opaque),
             (Raw::Opaque(Cow::Borrowed(b"1")), T::Integer),
             (Raw::Time(1.0), T::Integer),
             (Raw::Text(&long), T::String),
@@ -335,7 +338,8 @@ mod tests {
 
     #[test]
     fn an_error_never_shows_a_key() {
-        let texts = [Raw::Text("c2VjcmV0!"), Raw::String("c2VjcmV0!".into())];
+        let key = "c2VjcmV0!";
+        let texts = [Raw::Text(key), Raw::String(key.into())];
         for raw in texts.into_iter().chain([Raw::Bytes(b"c2VjcmV0!")]) {
             let data_type = if matches!(raw, Raw::Bytes(_)) { T::Integer } else { T::Opaque };
             assert!(!raw.to_value(data_type).unwrap_err().to_string().contains("c2Vj"));

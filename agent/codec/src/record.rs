@@ -38,6 +38,8 @@ pub enum Item<'a> {
     Value(Raw<'a>),
     /// An instance or multiple-instance resource with nothing in it.
     Empty,
+    /// The resource instance is to be removed: in a Patch pack alone (RFC 8790 3.2).
+    Delete,
 }
 
 /// The target of a payload, and the instance that a Create without one stands for.
@@ -105,6 +107,14 @@ impl<'a, 't> Records<'a, 't> {
         }
     }
 
+    /// Notes that a resource instance is to go.
+    pub(crate) fn delete(&mut self, path: Path) -> Result<(), DecodeError> {
+        if path.depth() != 4 {
+            return Err(DecodeError::Misplaced { path });
+        }
+        self.push(Record { path, item: Item::Delete, time: None })
+    }
+
     fn push(&mut self, record: Record<'a>) -> Result<(), DecodeError> {
         if self.list.len() >= MAX_RECORDS {
             return Err(DecodeError::TooManyRecords);
@@ -117,6 +127,12 @@ impl<'a, 't> Records<'a, 't> {
         }
         self.list.push(record);
         Ok(())
+    }
+
+    /// The records of a Patch pack, which are steps: a later one may change what an
+    /// earlier one set.
+    pub(crate) fn in_order(self) -> Vec<Record<'a>> {
+        self.list
     }
 
     /// The records, if no path comes twice.

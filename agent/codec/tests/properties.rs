@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use lwm2m_codec::link_format::{self, Link};
-use lwm2m_codec::{Item, Record, decode, encode};
+use lwm2m_codec::{
+    Item, Record, decode, decode_fetch, decode_patch, encode, encode_fetch, encode_patch,
+};
 use lwm2m_model::{ContentFormat, DataType, Entry, Node, ObjectLink, Path, Prefix, Value};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -107,6 +109,7 @@ fn read(format: ContentFormat, target: &Path, entries: &[Entry]) -> Vec<Entry> {
 fn typed(record: &Record<'_>, like: &Entry) -> Entry {
     let node = match &record.item {
         Item::Empty => Node::Empty,
+        Item::Delete => panic!("a removal among values"),
         Item::Value(raw) => {
             let data_type = like.value().map_or(DataType::None, Value::data_type);
             Node::Value(raw.to_value(data_type).unwrap())
@@ -127,6 +130,10 @@ fn every_format_decodes(payload: &[u8], target: &Path) {
                 }
             }
         }
+    }
+    for format in FETCHED {
+        let _ = decode_fetch(format, payload);
+        let _ = decode_patch(format, payload);
     }
     if let Ok(text) = std::str::from_utf8(payload) {
         let _ = link_format::parse(text);
@@ -172,7 +179,9 @@ proptest! {
             .zip(times.iter().cycle())
             .map(|(entry, time)| Entry { time: time.filter(|time| *time != 0.0), ..entry })
             .collect();
-        prop_assert_eq!(read(ContentFormat::SENML_CBOR, &target, &entries), entries);
+        for format in TIMED {
+            prop_assert_eq!(&read(format, &target, &entries), &entries, "{} {}", format, target);
+        }
     }
 
     #[test]
@@ -182,7 +191,59 @@ proptest! {
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         prop_assert_eq!(&read(ContentFormat::LWM2M_CBOR, &Path::root(), &entries), &entries);
         entries.retain(|entry| entry.value().is_some());
-        prop_assert_eq!(&read(ContentFormat::SENML_CBOR, &Path::root(), &entries), &entries);
+        for format in TIMED {
+            prop_assert_eq!(&read(format, &Path::root(), &entries), &entries, "{}", format);
+        }
+    }
+
+    #[test]
+    fn fetch_packs_come_back(paths in vec((object(), 0..=4_usize), 1..5)) {
+        let paths: Vec<_> = paths
+            .into_iter()
+            .flat_map(|((object, entries), depth)| {
+                std::iter::once(object)
+                    .chain(entries.into_iter().map(move |entry| entry.path.truncated(depth)))
+            })
+            .collect();
+        for format in FETCHED {
+            let mut out = Vec::new();
+            encode_fetch(format, &paths, &mut out).unwrap();
+            prop_assert_eq!(&decode_fetch(format, &out).unwrap(), &paths, "{}", format);
+        }
+    }
+
+    #[test]
+    fn patch_packs_come_back(object in object(), removed in vec(any::<bool>(), 1..5)) {
+        let changes: Vec<_> = object
+            .1
+            .into_iter()
+            .zip(removed.iter().cycle())
+            .filter_map(|(entry, is_removed)| match entry.node {
+                Node::Value(_) if *is_removed && entry.path.depth() == 4 => {
+                    Some((entry.path, None))
+                }
+                Node::Value(value) => Some((entry.path, Some(value))),
+                Node::Empty => None,
+            })
+            .collect();
+        for format in [ContentFormat::ETCH_JSON, ContentFormat::ETCH_CBOR] {
+            let mut out = Vec::new();
+            encode_patch(format, &changes, &mut out).unwrap();
+            let records = decode_patch(format, &out).unwrap();
+            prop_assert_eq!(records.len(), changes.len());
+            for (record, (path, value)) in records.iter().zip(&changes) {
+                prop_assert_eq!(&record.path, path);
+                let again = match &record.item {
+                    Item::Value(raw) => {
+                        let data_type = value.as_ref().map_or(DataType::None, Value::data_type);
+                        Some(raw.to_value(data_type).unwrap())
+                    }
+                    Item::Empty => panic!("a pack has no empty containers"),
+                    Item::Delete => None,
+                };
+                prop_assert_eq!(&again, value, "{}", format);
+            }
+        }
     }
 
     #[test]
@@ -213,13 +274,23 @@ proptest! {
     }
 
     #[test]
+    fn random_tokens_of_json_do_no_harm(
+        tokens in vec(prop::sample::select(&JSON_TOKENS[..]), 0..40),
+        depth in 0..=4_usize,
+    ) {
+        let target = Path::resource_instance(3, 0, 6, 1).truncated(depth);
+        every_format_decodes(tokens.concat().as_bytes(), &target);
+    }
+
+    #[test]
     fn damaged_payloads_do_no_harm(
         object in object(),
         damage in vec((any::<usize>(), any::<u8>()), 1..4),
         cut: usize,
     ) {
         let (target, entries) = object;
-        for format in [ContentFormat::TLV, ContentFormat::SENML_CBOR, ContentFormat::LWM2M_CBOR] {
+        for format in &FORMATS[3..] {
+            let format = *format;
             let mut payload = Vec::new();
             encode(format, &target, &entries, &mut payload).unwrap();
             for (place, byte) in &damage {
@@ -234,13 +305,54 @@ proptest! {
     }
 }
 
-const FORMATS: [ContentFormat; 6] = [
+/// These hold values anywhere and their times.
+const TIMED: [ContentFormat; 2] = [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR];
+
+/// Formats of packs that name what to fetch.
+const FETCHED: [ContentFormat; 4] = [
+    ContentFormat::SENML_JSON,
+    ContentFormat::SENML_CBOR,
+    ContentFormat::ETCH_JSON,
+    ContentFormat::ETCH_CBOR,
+];
+
+const FORMATS: [ContentFormat; 7] = [
     ContentFormat::TEXT,
     ContentFormat::OPAQUE,
     ContentFormat::CBOR,
     ContentFormat::TLV,
+    ContentFormat::SENML_JSON,
     ContentFormat::SENML_CBOR,
     ContentFormat::LWM2M_CBOR,
+];
+
+const JSON_TOKENS: [&str; 26] = [
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "\"bn\":",
+    "\"n\":",
+    "\"v\":",
+    "\"e\":",
+    "\"vd\":",
+    "\"t\":",
+    "\"sv\":",
+    "\"/3/0/6/1\"",
+    "\"\\u00",
+    "\\ud83d\"",
+    "null",
+    "true",
+    "1",
+    "-1.5e9",
+    "1e400",
+    "0",
+    ".5",
+    " ",
+    "\"AQ\"",
+    "\"",
 ];
 
 const TYPES: [DataType; 9] = [

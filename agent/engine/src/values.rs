@@ -143,7 +143,7 @@ fn typed(
     };
     let place_fits = match (&record.item, path.depth()) {
         (Item::Value(_), 3) => !resource.multiple,
-        (Item::Value(_), _) | (Item::Empty, 3) => resource.multiple,
+        (Item::Value(_) | Item::Delete, _) | (Item::Empty, 3) => resource.multiple,
         (Item::Empty, _) => false,
     };
     if !place_fits {
@@ -152,6 +152,8 @@ fn typed(
     }
     match &record.item {
         Item::Empty => Ok(Some(Entry::empty(path.clone()))),
+        // The formats of a Write cannot say this.
+        Item::Delete => Err(bad("a Write removes nothing".into())),
         Item::Value(raw) => {
             let value = raw.to_value(resource.data_type).map_err(|error| bad(error.to_string()))?;
             Ok(Some(Entry::new(path.clone(), value)))

@@ -1,7 +1,9 @@
 //! What the fuzz targets of the payload decoders share: a payload that is read must be
 //! written and read again with the same values.
 
-use lwm2m_codec::{Item, Record, decode, encode};
+use lwm2m_codec::{
+    Item, Record, decode, decode_fetch, decode_patch, encode, encode_fetch, encode_patch,
+};
 use lwm2m_model::{ContentFormat, Entry, Node, Path, Value};
 
 /// Reads `data`, whose first byte chooses the target, as a payload of `format`.
@@ -24,10 +26,44 @@ pub fn decoder(format: ContentFormat, data: &[u8]) {
     }
 }
 
+/// Reads `data` as the packs of composite operations.
+pub fn composite(format: ContentFormat, data: &[u8]) {
+    if let Ok(paths) = decode_fetch(format, data) {
+        let mut out = Vec::new();
+        encode_fetch(format, &paths, &mut out).unwrap();
+        assert_eq!(decode_fetch(format, &out).unwrap(), paths);
+    }
+    let Ok(records) = decode_patch(format, data) else { return };
+    let steps: Vec<_> = records.iter().map(step).collect();
+    if records.iter().map(guessed).any(|entry| is_too_long(&entry)) {
+        return;
+    }
+    let mut out = Vec::new();
+    encode_patch(format, &steps, &mut out).unwrap();
+    let again = decode_patch(format, &out).unwrap();
+    assert_eq!(again.len(), steps.len());
+    for (record, step) in again.iter().zip(&steps) {
+        let value = match (&record.item, &step.1) {
+            (Item::Value(raw), Some(value)) => Some(raw.to_value(value.data_type()).unwrap()),
+            _ => None,
+        };
+        // Debug text, because NaN is unlike itself.
+        assert_eq!(format!("{:?}", (&record.path, value)), format!("{:?}", (&step.0, &step.1)));
+    }
+}
+
+fn step(record: &Record<'_>) -> (Path, Option<Value>) {
+    let value = match &record.item {
+        Item::Value(raw) => Some(raw.guess()),
+        Item::Empty | Item::Delete => None,
+    };
+    (record.path.clone(), value)
+}
+
 fn guessed(record: &Record<'_>) -> Entry {
     let node = match &record.item {
         Item::Value(raw) => Node::Value(raw.guess()),
-        Item::Empty => Node::Empty,
+        Item::Empty | Item::Delete => Node::Empty,
     };
     Entry { path: record.path.clone(), node, time: record.time }
 }

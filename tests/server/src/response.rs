@@ -154,7 +154,8 @@ fn read_entries(
 /// One value by its definition; what does not fit is guessed, and is a problem.
 fn read_record(record: &Record<'_>, problem: &mut Option<String>) -> Entry {
     let node = match (&record.item, resource(&record.path)) {
-        (Item::Empty, _) => Node::Empty,
+        // No answer removes anything.
+        (Item::Empty | Item::Delete, _) => Node::Empty,
         (Item::Value(raw), None) => Node::Value(raw.guess()),
         (Item::Value(raw), Some(definition)) => match raw.to_value(definition.data_type) {
             Ok(value) => {

@@ -23,7 +23,7 @@ fn value(response: &Response, target: &str, data_type: DataType) -> Value {
         lwm2m_codec::decode(response.format.unwrap(), &response.payload, &target).unwrap();
     match &records[0].item {
         Item::Value(raw) => raw.to_value(data_type).unwrap(),
-        Item::Empty => panic!("{target} is empty"),
+        Item::Empty | Item::Delete => panic!("{target} has no value"),
     }
 }
 

@@ -54,7 +54,7 @@ fn a_write_is_notified_in_the_format_of_the_observation() {
     with_leshan("notifies what was written", &leshan(), |server| {
         let _agent = registered(&server);
         let instance = Path::instance(1, 0);
-        for format in [ContentFormat::TLV, ContentFormat::SENML_CBOR] {
+        for format in [ContentFormat::TLV, ContentFormat::SENML_CBOR, ContentFormat::SENML_JSON] {
             let answer = server.observe(ENDPOINT, &instance, Some(format), &[]).unwrap();
             assert_eq!((answer.format, answer.observe.is_some()), (Some(format), true));
             let wanted = Value::Integer(i64::from(format.0));

@@ -9,9 +9,11 @@ use crate::support::*;
 fn a_partial_write_changes_what_it_names() {
     with_leshan("writes a part of an instance", &leshan(), |server| {
         let _agent = registered(&server);
-        for (format, pmin, pmax) in
-            [(ContentFormat::TLV, 2, 70), (ContentFormat::SENML_CBOR, 3, 80)]
-        {
+        for (format, pmin, pmax) in [
+            (ContentFormat::TLV, 2, 70),
+            (ContentFormat::SENML_CBOR, 3, 80),
+            (ContentFormat::SENML_JSON, 4, 90),
+        ] {
             let entries = [
                 Entry::new(path("/1/0/2"), Value::Integer(pmin)),
                 Entry::new(path("/1/0/3"), Value::Integer(pmax)),
@@ -37,6 +39,7 @@ fn every_format_that_both_sides_know_can_be_written() {
         let formats = [
             ContentFormat::TEXT,
             ContentFormat::CBOR,
+            ContentFormat::SENML_JSON,
             ContentFormat::SENML_CBOR,
             ContentFormat::TLV,
         ];
@@ -47,7 +50,7 @@ fn every_format_that_both_sides_know_can_be_written() {
             assert_code(&answer, Code::CHANGED);
             assert_eq!(read_text(&server, "/1/0/5"), seconds.to_string());
         }
-        let (mode, format) = (WriteMode::Replace, Some(ContentFormat::SENML_JSON));
+        let (mode, format) = (WriteMode::Replace, Some(ContentFormat::OMA_JSON));
         let value = Value::Integer(1);
         let answer = server.write(ENDPOINT, &path("/1/0/5"), mode, format, &value).unwrap();
         assert_code(&answer, Code::UNSUPPORTED_CONTENT_FORMAT);
@@ -65,6 +68,7 @@ fn values_that_do_not_fit_are_refused_and_change_nothing() {
         let formats = [
             ContentFormat::TEXT,
             ContentFormat::CBOR,
+            ContentFormat::SENML_JSON,
             ContentFormat::SENML_CBOR,
             ContentFormat::TLV,
         ];

@@ -1,4 +1,5 @@
-//! Writes values as a pack, one record each: bn, bt, n, t, value in this order.
+//! Writes packs: values, paths to fetch, changes to make; bn, bt, n, t, value in this
+//! order.
 //!
 //! Names. Values keep their order and are taken in runs of the same instance.
 //! 1. All values of a run have one path (a single value, or its history): bn is that
@@ -12,22 +13,72 @@
 
 use lwm2m_model::{Entry, Path, Value};
 
-use super::{BASE_NAME, BASE_TIME, BOOLEAN, DATA, LINK, NAME, STRING, TIME, VALUE};
-use crate::cbor_item::{self, ARRAY, MAP, NEGATIVE, TEXT, UNSIGNED, head};
+use super::Field;
+use crate::name;
 
-pub(crate) fn encode(target: &Path, entries: &[Entry], out: &mut Vec<u8>) {
-    head(out, ARRAY, values(entries).count() as u64);
+/// A pack in one of its representations, written from front to back.
+pub(crate) trait Sink {
+    fn begin_pack(&mut self, records: usize);
+    fn begin_record(&mut self, fields: usize);
+    /// Begins a field, whose value follows.
+    fn field(&mut self, field: Field);
+    fn text(&mut self, text: &str);
+    fn whole_seconds(&mut self, seconds: i64);
+    /// Writes finite seconds.
+    fn seconds(&mut self, seconds: f64);
+    fn value(&mut self, value: &Value);
+    fn null(&mut self);
+    fn end_record(&mut self);
+    fn end_pack(&mut self);
+}
+
+pub(crate) fn write_values(target: &Path, entries: &[Entry], sink: &mut impl Sink) {
+    sink.begin_pack(values(entries).count());
     let mut times = Times::of(entries);
     let mut base_is_set = false;
+    // One buffer for all names.
+    let mut name = String::new();
     let same_instance =
         |a: &Entry, b: &Entry| a.path.prefix() == b.path.prefix() && ids(a, 2) == ids(b, 2);
     for run in entries.chunk_by(same_instance) {
         let mut names = Names::of(run, target, base_is_set);
         base_is_set |= !matches!(names, Names::Full);
         for (entry, value) in values(run) {
-            write_record(&mut names, times.next(entry), entry, value, out);
+            write_record(&mut names, times.next(entry), (&entry.path, value), &mut name, sink);
         }
     }
+    sink.end_pack();
+}
+
+/// Writes a Fetch pack: full names, no values.
+pub(crate) fn write_fetch(paths: &[Path], sink: &mut impl Sink) {
+    sink.begin_pack(paths.len());
+    let mut name = String::new();
+    for path in paths {
+        sink.begin_record(1);
+        write_full_name(path, &mut name, sink);
+        sink.end_record();
+    }
+    sink.end_pack();
+}
+
+/// Writes a Patch pack: full names with a value, or null to take away.
+pub(crate) fn write_patch(changes: &[(Path, Option<Value>)], sink: &mut impl Sink) {
+    sink.begin_pack(changes.len());
+    let mut name = String::new();
+    for (path, value) in changes {
+        sink.begin_record(2);
+        write_full_name(path, &mut name, sink);
+        match value {
+            Some(value) => write_value(value, sink),
+            None => {
+                sink.field(Field::Value);
+                sink.null();
+            }
+        }
+        sink.end_record();
+    }
+    sink.end_pack();
 }
 
 fn values(entries: &[Entry]) -> impl Iterator<Item = (&Entry, &Value)> {
@@ -101,11 +152,10 @@ impl Times {
 fn write_record(
     names: &mut Names,
     (base_time, time): (Option<f64>, Option<f64>),
-    entry: &Entry,
-    value: &Value,
-    out: &mut Vec<u8>,
+    (path, value): (&Path, &Value),
+    name: &mut String,
+    sink: &mut impl Sink,
 ) {
-    let path = &entry.path;
     let (base_depth, name_from) = match names {
         Names::Full => (None, Some(0)),
         Names::Base { is_written: true } => (None, None),
@@ -120,105 +170,59 @@ fn write_record(
         }
     };
     let fields = [base_depth.is_some(), base_time.is_some(), name_from.is_some(), time.is_some()];
-    head(out, MAP, 1 + fields.iter().filter(|is_there| **is_there).count() as u64);
+    sink.begin_record(1 + fields.iter().filter(|is_there| **is_there).count());
     if let Some(depth) = base_depth {
-        label(out, BASE_NAME);
-        write_base_name(out, path, depth);
+        name.clear();
+        name::write_base(name, path, depth);
+        sink.field(Field::BaseName);
+        sink.text(name);
     }
     if let Some(time) = base_time {
-        label(out, BASE_TIME);
-        write_seconds(out, time);
+        sink.field(Field::BaseTime);
+        write_seconds(time, sink);
     }
-    if let Some(from) = name_from {
-        label(out, NAME);
-        write_name(out, path, from);
-    }
-    if let Some(time) = time {
-        label(out, TIME);
-        write_seconds(out, time);
-    }
-    match value {
-        Value::Objlnk(_) => cbor_item::text(out, LINK),
-        Value::String(_) | Value::Corelnk(_) => label(out, STRING),
-        Value::Boolean(_) => label(out, BOOLEAN),
-        Value::Opaque(_) => label(out, DATA),
-        Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) | Value::Time(_) => {
-            label(out, VALUE);
+    match name_from {
+        None => {}
+        Some(0) => write_full_name(path, name, sink),
+        Some(from) => {
+            name.clear();
+            name::write_rest(name, path, from);
+            sink.field(Field::Name);
+            sink.text(name);
         }
     }
-    cbor_item::value(out, value);
+    if let Some(time) = time {
+        sink.field(Field::Time);
+        write_seconds(time, sink);
+    }
+    write_value(value, sink);
+    sink.end_record();
 }
 
-fn label(out: &mut Vec<u8>, label: i128) {
-    // All labels are from -6 to 8.
-    match u64::try_from(label) {
-        Ok(label) => head(out, UNSIGNED, label),
-        Err(_) => head(out, NEGATIVE, !label as u64),
-    }
+fn write_full_name(path: &Path, name: &mut String, sink: &mut impl Sink) {
+    name.clear();
+    name::write_full(name, path);
+    sink.field(Field::Name);
+    sink.text(name);
+}
+
+fn write_value(value: &Value, sink: &mut impl Sink) {
+    sink.field(match value {
+        Value::Objlnk(_) => Field::Link,
+        Value::String(_) | Value::Corelnk(_) => Field::String,
+        Value::Boolean(_) => Field::Boolean,
+        Value::Opaque(_) => Field::Data,
+        Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) | Value::Time(_) => Field::Value,
+    });
+    sink.value(value);
 }
 
 /// Writes whole seconds as an integer.
-fn write_seconds(out: &mut Vec<u8>, seconds: f64) {
+fn write_seconds(seconds: f64, sink: &mut impl Sink) {
     if seconds.fract() == 0.0 && seconds.abs() < MAX_WHOLE {
-        cbor_item::integer(out, seconds as i64);
+        sink.whole_seconds(seconds as i64);
     } else {
-        cbor_item::float(out, seconds);
-    }
-}
-
-/// Writes the first `depth` identifiers, with a slash at the end if there are more.
-fn write_base_name(out: &mut Vec<u8>, path: &Path, depth: usize) {
-    let ids = path.ids().get(..depth).unwrap_or_else(|| path.ids());
-    let slash: &[u8] = if depth < path.depth() { b"/" } else { b"" };
-    head(out, TEXT, (prefix_length(path) + ids_length(ids) + slash.len()) as u64);
-    write_prefix(out, path);
-    ids.iter().for_each(|id| write_id(out, *id));
-    out.extend_from_slice(slash);
-}
-
-/// Writes the identifiers from the one numbered `from` on; all of them, 0, are a full
-/// path.
-fn write_name(out: &mut Vec<u8>, path: &Path, from: usize) {
-    let ids = path.ids().get(from..).unwrap_or_default();
-    if from == 0 {
-        head(out, TEXT, (prefix_length(path) + ids_length(ids)) as u64);
-        write_prefix(out, path);
-        ids.iter().for_each(|id| write_id(out, *id));
-    } else if let Some((first, rest)) = ids.split_first() {
-        head(out, TEXT, (digits(*first) + ids_length(rest)) as u64);
-        write_digits(out, *first);
-        rest.iter().for_each(|id| write_id(out, *id));
-    }
-}
-
-fn prefix_length(path: &Path) -> usize {
-    path.prefix().map_or(0, |prefix| 1 + prefix.as_str().len())
-}
-
-fn write_prefix(out: &mut Vec<u8>, path: &Path) {
-    if let Some(prefix) = path.prefix() {
-        out.push(b'/');
-        out.extend_from_slice(prefix.as_str().as_bytes());
-    }
-}
-
-fn ids_length(ids: &[u16]) -> usize {
-    ids.iter().map(|id| 1 + digits(*id)).sum()
-}
-
-fn write_id(out: &mut Vec<u8>, id: u16) {
-    out.push(b'/');
-    write_digits(out, id);
-}
-
-fn digits(id: u16) -> usize {
-    id.checked_ilog10().map_or(1, |log| log as usize + 1)
-}
-
-fn write_digits(out: &mut Vec<u8>, id: u16) {
-    for place in (0..digits(id)).rev() {
-        let digit = id / 10_u16.pow(place as u32) % 10;
-        out.push(b'0' + digit as u8);
+        sink.seconds(seconds);
     }
 }
 
@@ -229,6 +233,7 @@ const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 mod tests {
     use lwm2m_model::ContentFormat;
 
+    use super::super::CborSink;
     use super::*;
     use crate::decode;
 
@@ -239,7 +244,7 @@ mod tests {
             .map(|path| Entry::new(path.parse().unwrap(), Value::Boolean(true)))
             .collect();
         let mut out = Vec::new();
-        encode(&target.parse().unwrap(), &entries, &mut out);
+        write_values(&target.parse().unwrap(), &entries, &mut CborSink(&mut out));
         let mut decoder = minicbor::Decoder::new(&out);
         let mut records = Vec::new();
         for _ in 0..decoder.array().unwrap().unwrap() {
@@ -309,7 +314,7 @@ mod tests {
         };
         let entries = [sample(21.5, 1_700_000_000.0), sample(21.0, 1_699_999_940.0)];
         let mut out = Vec::new();
-        encode(&path, &entries, &mut out);
+        write_values(&path, &entries, &mut CborSink(&mut out));
         let expected = [
             &[0x82, 0xa3, 0x21, 0x6c][..],
             b"/3303/0/5700",
