@@ -66,12 +66,17 @@ fn is_listed(object: u16) -> bool {
 fn announced_formats(version: Version) -> &'static [ContentFormat] {
     const SINCE_1_2: &[ContentFormat] = &[
         ContentFormat::CBOR,
+        ContentFormat::SENML_JSON,
         ContentFormat::SENML_CBOR,
         ContentFormat::TLV,
         ContentFormat::LWM2M_CBOR,
     ];
-    const SINCE_1_1: &[ContentFormat] =
-        &[ContentFormat::CBOR, ContentFormat::SENML_CBOR, ContentFormat::TLV];
+    const SINCE_1_1: &[ContentFormat] = &[
+        ContentFormat::CBOR,
+        ContentFormat::SENML_JSON,
+        ContentFormat::SENML_CBOR,
+        ContentFormat::TLV,
+    ];
     if version >= Version::V1_2 {
         SINCE_1_2
     } else if version >= Version::V1_1 {
@@ -121,11 +126,11 @@ mod tests {
         ]);
         assert_eq!(
             write(&objects, Version::V1_2),
-            "</>;ct=\"60 112 11542 11544\",</1/0>,</3/0>,</10250>;ver=2.0"
+            "</>;ct=\"60 110 112 11542 11544\",</1/0>,</3/0>,</10250>;ver=2.0"
         );
         assert_eq!(
             write(&objects, Version::V1_1),
-            "</>;ct=\"60 112 11542\",</1>;ver=1.2,</1/0>,</3>;ver=1.2,</3/0>,</10250>;ver=2.0"
+            "</>;ct=\"60 110 112 11542\",</1>;ver=1.2,</1/0>,</3>;ver=1.2,</3/0>,</10250>;ver=2.0"
         );
         assert_eq!(
             write(&objects, Version::V1_0),

@@ -13,7 +13,7 @@ fn register_says_everything_and_nothing_else() {
     assert_eq!(register.format, Some(40));
     assert_eq!(
         register.body,
-        "</>;ct=\"60 112 11542 11544\",</1/0>,</3/0>,</3303/0>,</3303/1>,</33100/0>"
+        "</>;ct=\"60 110 112 11542 11544\",</1/0>,</3/0>,</3303/0>,</3303/1>,</33100/0>"
     );
 }
 

@@ -25,7 +25,7 @@ fn the_object_list_is_that_of_the_version_agreed_on() {
     let world = World::registered(|setup| setup.manner.versions = vec![Version::V1_1]);
     assert_eq!(
         world.server.last("Register").body,
-        "</>;ct=\"60 112 11542\",</1>;ver=1.2,</1/0>,</3>;ver=1.2,</3/0>,</3303/0>,</3303/1>,</33100/0>"
+        "</>;ct=\"60 110 112 11542\",</1>;ver=1.2,</1/0>,</3>;ver=1.2,</3/0>,</3303/0>,</3303/1>,</33100/0>"
     );
 }
 

@@ -59,7 +59,7 @@ fn a_change_of_instances_is_told_with_the_whole_list_and_nothing_else() {
     assert_eq!(update.format, Some(40));
     assert_eq!(
         update.body,
-        "</>;ct=\"60 112 11542 11544\",</1/0>,</3/0>,</3303/1>,</3303/7>,</33100/0>"
+        "</>;ct=\"60 110 112 11542 11544\",</1/0>,</3/0>,</3303/1>,</3303/7>,</33100/0>"
     );
 }
 

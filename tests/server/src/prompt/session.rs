@@ -382,8 +382,12 @@ fn help(about: Option<&str>) -> String {
 }
 
 /// Formats of several values, the one to use first.
-const PREFERRED: [ContentFormat; 3] =
-    [ContentFormat::SENML_CBOR, ContentFormat::LWM2M_CBOR, ContentFormat::TLV];
+const PREFERRED: [ContentFormat; 4] = [
+    ContentFormat::SENML_CBOR,
+    ContentFormat::LWM2M_CBOR,
+    ContentFormat::SENML_JSON,
+    ContentFormat::TLV,
+];
 /// How long a wait lasts that says nothing of it.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Events kept for a wait; beyond, the oldest is forgotten.

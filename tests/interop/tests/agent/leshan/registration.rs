@@ -37,7 +37,12 @@ fn the_object_list_has_versions_formats_and_instances() {
         assert_eq!(attribute("/3", "ver").as_deref(), Some("1.2"));
         assert_eq!(attribute("/1", "ver").as_deref(), Some("1.2"));
         let formats = attribute("/", "ct").unwrap();
-        for format in [ContentFormat::CBOR, ContentFormat::SENML_CBOR, ContentFormat::TLV] {
+        for format in [
+            ContentFormat::CBOR,
+            ContentFormat::SENML_JSON,
+            ContentFormat::SENML_CBOR,
+            ContentFormat::TLV,
+        ] {
             let number = format.0.to_string();
             assert!(formats.trim_matches('"').split(' ').any(|one| one == number), "{formats}");
         }
