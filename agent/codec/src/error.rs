@@ -198,7 +198,10 @@ pub enum DecodeError {
         /// Where.
         offset: usize,
     },
-    /// A SenML `vlo` that is no object link.
+    /// JSON 1.0 without the array `e`.
+    #[error("there is no array \"e\"")]
+    NoEntries,
+    /// A SenML `vlo` or JSON 1.0 `ov` that is no object link.
     #[error("no valid object link at offset {offset}")]
     BadLink {
         /// Where.

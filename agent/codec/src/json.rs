@@ -1,4 +1,4 @@
-//! JSON tokens (RFC 8259) as SenML JSON has them, read and written.
+//! JSON tokens (RFC 8259) as the JSON formats read and write them.
 //!
 //! Hand-written, because what the formats need is little and unusual: integers of 64
 //! bits that never pass through a float, offsets for the errors, text borrowed from the

@@ -17,6 +17,7 @@ mod json;
 pub mod link_format;
 mod lwm2m_cbor;
 mod name;
+mod oma_json;
 mod opaque;
 mod payload;
 mod raw;
@@ -37,7 +38,7 @@ pub const MAX_PAYLOAD: usize = 1 << 20;
 pub const MAX_RECORDS: usize = 4096;
 /// Most bytes of a String or Corelnk value.
 pub const MAX_TEXT: usize = 1 << 16;
-/// Most bytes of a SenML name, base and name together: a gateway prefix and
+/// Most bytes of a name in SenML and JSON, base and name together: a gateway prefix and
 /// four identifiers need 89.
 pub const MAX_NAME: usize = 128;
 /// Deepest nesting of arrays, maps and CBOR tags in a field that is skipped.

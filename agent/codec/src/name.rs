@@ -1,4 +1,4 @@
-//! Names of SenML: paths as text, in two parts (Core 10.6).
+//! Names of SenML and JSON 1.0: paths as text, in two parts (Core 10.6).
 
 use lwm2m_model::{Path, Prefix};
 

@@ -4,13 +4,15 @@ use lwm2m_model::{ContentFormat, Entry, Node, Path, Value};
 
 use crate::record::{Records, Target, covers};
 use crate::senml::{CborSink, CborSource, JsonSink, JsonSource, read_values, write_values};
-use crate::{DecodeError, EncodeError, MAX_PAYLOAD, Record, cbor, lwm2m_cbor, opaque, text, tlv};
+use crate::{
+    DecodeError, EncodeError, MAX_PAYLOAD, Record, cbor, lwm2m_cbor, oma_json, opaque, text, tlv,
+};
 
 /// Reads a payload that came for, or from, `target`.
 ///
-/// `format` is one of text, opaque, CBOR, TLV, SenML JSON, SenML CBOR, LwM2M CBOR.
-/// Records come in the order of the payload; a path comes once, or once per time in a
-/// SenML history. A target of `/` takes paths behind any gateway prefix.
+/// `format` is one of text, opaque, CBOR, TLV, SenML JSON, SenML CBOR, LwM2M CBOR, and
+/// JSON of LwM2M 1.0. Records come in the order of the payload; a path comes once, or
+/// once per time in a history. A target of `/` takes paths behind any gateway prefix.
 /// Packs of composite operations: [`decode_fetch`](crate::decode_fetch) and
 /// [`decode_patch`](crate::decode_patch).
 ///
@@ -66,6 +68,7 @@ fn read<'a>(
         ContentFormat::SENML_JSON => read_values(JsonSource::new(payload)?, &mut records)?,
         ContentFormat::SENML_CBOR => read_values(CborSource::new(payload)?, &mut records)?,
         ContentFormat::LWM2M_CBOR => lwm2m_cbor::decode(payload, &mut records)?,
+        ContentFormat::OMA_JSON => oma_json::decode(payload, &mut records)?,
         _ => return Err(DecodeError::UnsupportedFormat(format)),
     }
     records.finish()
@@ -73,8 +76,8 @@ fn read<'a>(
 
 /// Writes the entries found at `target`, sorted by path, appending to `out`.
 ///
-/// SenML takes any order and keeps it, and the same path again at another time.
-/// Times are written by it alone; empty containers by TLV and LwM2M CBOR alone.
+/// SenML and JSON take any order and keep it, and the same path again at another time.
+/// Times are written by these alone; empty containers by TLV and LwM2M CBOR alone.
 /// On an error `out` is as it was.
 ///
 /// # Errors
@@ -102,6 +105,10 @@ pub fn encode(
         }
         ContentFormat::LWM2M_CBOR => {
             lwm2m_cbor::encode(entries, out);
+            Ok(())
+        }
+        ContentFormat::OMA_JSON => {
+            oma_json::encode(target, entries, out);
             Ok(())
         }
         _ => {
@@ -138,6 +145,7 @@ pub fn can_decode(format: ContentFormat) -> bool {
             | ContentFormat::SENML_JSON
             | ContentFormat::SENML_CBOR
             | ContentFormat::LWM2M_CBOR
+            | ContentFormat::OMA_JSON
     )
 }
 
@@ -156,7 +164,7 @@ fn check(format: ContentFormat, target: &Path, entries: &[Entry]) -> Result<(), 
         if !covers(target, path) {
             return Err(EncodeError::OutsideTarget { path: path.clone(), target: target.clone() });
         }
-        let is_json = format == ContentFormat::SENML_JSON;
+        let is_json = matches!(format, ContentFormat::SENML_JSON | ContentFormat::OMA_JSON);
         if entry.time.is_some_and(|time| !time.is_finite())
             || (is_json && entry.value().is_some_and(is_beyond_json))
         {
@@ -164,7 +172,7 @@ fn check(format: ContentFormat, target: &Path, entries: &[Entry]) -> Result<(), 
         }
         if let Some(last) = before {
             let is_late = match format {
-                ContentFormat::SENML_JSON | ContentFormat::SENML_CBOR => {
+                ContentFormat::SENML_JSON | ContentFormat::SENML_CBOR | ContentFormat::OMA_JSON => {
                     last.path == *path && last.time == entry.time
                 }
                 _ => last.path >= *path,
@@ -192,11 +200,12 @@ mod tests {
 
     use super::*;
 
-    const STRUCTURED: [ContentFormat; 4] = [
+    const STRUCTURED: [ContentFormat; 5] = [
         ContentFormat::TLV,
         ContentFormat::SENML_JSON,
         ContentFormat::SENML_CBOR,
         ContentFormat::LWM2M_CBOR,
+        ContentFormat::OMA_JSON,
     ];
 
     fn value(path: &str) -> Entry {
@@ -248,7 +257,9 @@ mod tests {
         let late = Err(EncodeError::NotSorted { path: Path::resource(3, 0, 1) });
         assert_eq!(encode(ContentFormat::TLV), late);
         assert_eq!(encode(ContentFormat::LWM2M_CBOR), late);
-        for format in [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR] {
+        for format in
+            [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR, ContentFormat::OMA_JSON]
+        {
             assert_eq!(encode(format), Ok(()));
         }
     }
@@ -261,6 +272,7 @@ mod tests {
             let encode = |format| encode(format, &path, &entries, &mut Vec::new());
             let refused = Err(EncodeError::NotFinite { path: path.clone() });
             assert_eq!(encode(ContentFormat::SENML_JSON), refused);
+            assert_eq!(encode(ContentFormat::OMA_JSON), refused);
             assert_eq!(encode(ContentFormat::SENML_CBOR), Ok(()));
         }
     }
@@ -293,13 +305,15 @@ mod tests {
     #[test]
     fn a_create_without_instance_gets_the_free_one() {
         let senml = [&[0x81, 0xa2, 0x00, 0x6b][..], b"/16/65535/3", &[0x02, 1]].concat();
-        let payloads: [(ContentFormat, &[u8]); 6] = [
+        let payloads: [(ContentFormat, &[u8]); 8] = [
             (ContentFormat::TLV, &[0xc1, 3, 1]),
             (ContentFormat::TLV, &[0x23, 0xff, 0xff, 0xc1, 3, 1]),
             (ContentFormat::TLV, &[0x03, 7, 0xc1, 3, 1]),
             (ContentFormat::LWM2M_CBOR, &[0xa1, 0x83, 0x10, 0x19, 0xff, 0xff, 3, 1]),
             (ContentFormat::SENML_CBOR, &senml),
             (ContentFormat::SENML_JSON, br#"[{"n":"/16/65535/3","v":1}]"#),
+            (ContentFormat::OMA_JSON, br#"{"bn":"/16/65535/","e":[{"n":"3","v":1}]}"#),
+            (ContentFormat::OMA_JSON, br#"{"e":[{"n":"65535/3","v":1}]}"#),
         ];
         for (format, payload) in payloads {
             let records = decode_create(format, payload, &Path::object(16), 7).unwrap();
@@ -320,7 +334,6 @@ mod tests {
             ContentFormat::LINK,
             ContentFormat::ETCH_JSON,
             ContentFormat::ETCH_CBOR,
-            ContentFormat::OMA_JSON,
             ContentFormat(1542),
         ] {
             assert!(!can_decode(format) && !can_encode(format));

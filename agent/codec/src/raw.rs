@@ -25,6 +25,8 @@ pub enum Raw<'a> {
     Boolean(bool),
     /// CBOR text string, or text in SenML JSON.
     String(Cow<'a, str>),
+    /// JSON 1.0 `sv`: text, or the bytes of an Opaque as base64.
+    StringOrBase64(Cow<'a, str>),
     /// CBOR byte string, SenML JSON `vd`, or the payload of the opaque format.
     Opaque(Cow<'a, [u8]>),
     /// CBOR tag 0 or 1: seconds since 1970.
@@ -56,6 +58,12 @@ impl Raw<'_> {
                 }
                 _ => None,
             },
+            Self::StringOrBase64(text) => match data_type {
+                DataType::String | DataType::Corelnk | DataType::Opaque => {
+                    from_text(text, data_type)
+                }
+                _ => None,
+            },
             Self::Opaque(bytes) => {
                 (data_type == DataType::Opaque).then(|| Value::Opaque(bytes.to_vec()))
             }
@@ -78,7 +86,9 @@ impl Raw<'_> {
                 .unwrap_or(Value::Float(*number as f64)),
             Self::Float(number) => Value::Float(*number),
             Self::Boolean(flag) => Value::Boolean(*flag),
-            Self::String(text) => Value::String(text.clone().into_owned()),
+            Self::String(text) | Self::StringOrBase64(text) => {
+                Value::String(text.clone().into_owned())
+            }
             Self::Opaque(bytes) => Value::Opaque(bytes.to_vec()),
             Self::Time(seconds) => whole(seconds.floor())
                 .and_then(|number| from_integer(number, DataType::Time))
@@ -96,7 +106,7 @@ impl Raw<'_> {
             }
             Self::Text(text) if text.len() <= MAX_SHOWN => format!("text \"{text}\""),
             Self::Text(text) => format!("text of {} bytes", text.len()),
-            Self::String(text) => {
+            Self::String(text) | Self::StringOrBase64(text) => {
                 format!("text of {} bytes", text.len())
             }
             Self::Bytes(bytes) => format!("{} bytes that are none", bytes.len()),
@@ -279,6 +289,8 @@ mod tests {
             (text("66:0"), T::Objlnk, link.clone()),
             (Raw::Link(ObjectLink::new(66, 0)), T::Objlnk, link),
             (text("</3/0>"), T::Corelnk, Value::Corelnk("</3/0>".into())),
+            (Raw::StringOrBase64("AQL/".into()), T::Opaque, Value::Opaque(vec![1, 2, 255])),
+            (Raw::StringOrBase64("AQL/".into()), T::String, Value::String("AQL/".into())),
         ];
         for (raw, data_type, value) in cases {
             assert_eq!(raw.to_value(data_type), Ok(value), "{raw:?} as {data_type}");
@@ -318,6 +330,9 @@ mod tests {
             (Raw::Boolean(true), T::Integer),
             (Raw::String("1".into()), T::Integer),
             (Raw::String("AQL/".into()), T::Opaque),
+            (Raw::StringOrBase64("1".into()), T::Integer),
+            (Raw::StringOrBase64("66:0".into()), T::Objlnk),
+            (Raw::StringOrBase64("A".into()), T::Opaque),
             (Raw::Opaque(Cow::Borrowed(b"1")), T::Integer),
             (Raw::Time(1.0), T::Integer),
             (Raw::Text(&long), T::String),
@@ -339,7 +354,7 @@ mod tests {
     #[test]
     fn an_error_never_shows_a_key() {
         let key = "c2VjcmV0!";
-        let texts = [Raw::Text(key), Raw::String(key.into())];
+        let texts = [Raw::Text(key), Raw::String(key.into()), Raw::StringOrBase64(key.into())];
         for raw in texts.into_iter().chain([Raw::Bytes(b"c2VjcmV0!")]) {
             let data_type = if matches!(raw, Raw::Bytes(_)) { T::Integer } else { T::Opaque };
             assert!(!raw.to_value(data_type).unwrap_err().to_string().contains("c2Vj"));

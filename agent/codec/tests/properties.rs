@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn senml_gives_back_values_and_times(
+    fn senml_and_json_give_back_values_and_times(
         object in object(),
         which: usize,
         depth in 0..=4_usize,
@@ -306,7 +306,8 @@ proptest! {
 }
 
 /// These hold values anywhere and their times.
-const TIMED: [ContentFormat; 2] = [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR];
+const TIMED: [ContentFormat; 3] =
+    [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR, ContentFormat::OMA_JSON];
 
 /// Formats of packs that name what to fetch.
 const FETCHED: [ContentFormat; 4] = [
@@ -316,7 +317,7 @@ const FETCHED: [ContentFormat; 4] = [
     ContentFormat::ETCH_CBOR,
 ];
 
-const FORMATS: [ContentFormat; 7] = [
+const FORMATS: [ContentFormat; 8] = [
     ContentFormat::TEXT,
     ContentFormat::OPAQUE,
     ContentFormat::CBOR,
@@ -324,6 +325,7 @@ const FORMATS: [ContentFormat; 7] = [
     ContentFormat::SENML_JSON,
     ContentFormat::SENML_CBOR,
     ContentFormat::LWM2M_CBOR,
+    ContentFormat::OMA_JSON,
 ];
 
 const JSON_TOKENS: [&str; 26] = [

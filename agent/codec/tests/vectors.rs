@@ -35,6 +35,11 @@ fn senml_json() {
 }
 
 #[test]
+fn oma_json() {
+    walk(ContentFormat::OMA_JSON, include_str!("../../../tests/vectors/oma_json.txt"), 18);
+}
+
+#[test]
 fn etch_json() {
     let file = include_str!("../../../tests/vectors/etch_json.txt");
     walk_packs([ContentFormat::ETCH_JSON, ContentFormat::SENML_JSON], file, 12);
@@ -178,9 +183,10 @@ fn changed(
 
 fn payload(format: ContentFormat, row: &Row<'_>) -> Vec<u8> {
     match format {
-        ContentFormat::TEXT | ContentFormat::SENML_JSON | ContentFormat::ETCH_JSON => {
-            row.payload.as_bytes().to_vec()
-        }
+        ContentFormat::TEXT
+        | ContentFormat::SENML_JSON
+        | ContentFormat::ETCH_JSON
+        | ContentFormat::OMA_JSON => row.payload.as_bytes().to_vec(),
         _ => bytes(row.payload),
     }
 }
@@ -196,6 +202,7 @@ fn sizes_of_the_device_instance() {
         (ContentFormat::TLV, 121),
         (ContentFormat::SENML_CBOR, 196),
         (ContentFormat::SENML_JSON, 384),
+        (ContentFormat::OMA_JSON, 390),
     ];
     for (format, size) in sizes {
         let mut out = Vec::new();

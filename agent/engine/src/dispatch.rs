@@ -312,8 +312,13 @@ impl Engine {
             .as_ref()
             .filter(|resource| job.path.depth() == 4 || !resource.multiple)
             .map(|resource| resource.data_type);
+        values::answer_format(job.accept, single, self.version(job))
+    }
+
+    /// The version that who asks speaks; the operator speaks the latest.
+    fn version(&self, job: &Job) -> Version {
         let version = job.origin.server().and_then(|id| Some(self.servers.get(&id)?.version));
-        values::answer_format(job.accept, single, version.unwrap_or(Version::V1_2))
+        version.unwrap_or(Version::V1_2)
     }
 
     /// The values of a Write, typed and checked.
@@ -326,7 +331,8 @@ impl Engine {
         let entries = match &job.payload {
             Payload::Typed(entries) => values::check(&target.object, entries.clone())?,
             Payload::Wire(content) => {
-                values::read(&target.object, target.resource.as_ref(), &job.path, mode, content)?
+                let (object, resource) = (&target.object, target.resource.as_ref());
+                values::read(object, resource, &job.path, mode, content, self.version(job))?
             }
             Payload::None => {
                 return Err(RequestError::new(Code::BAD_REQUEST, "a Write needs a payload"));

@@ -6,10 +6,12 @@ use lwm2m_model::{
     Version, WriteMode,
 };
 
-/// The format of an answer. `single` is the type of a target that holds one value.
+/// The format of an answer to a server of this version. `single` is the type of a target
+/// that holds one value.
 ///
 /// # Errors
-/// 4.06 if what is accepted cannot be written, or not for this target (CORE-128).
+/// 4.06 if what is accepted cannot be written, or not for this target (CORE-128) or this
+/// server (CORE-184).
 pub(crate) fn answer_format(
     accept: Option<ContentFormat>,
     single: Option<DataType>,
@@ -22,7 +24,9 @@ pub(crate) fn answer_format(
         (Some(ContentFormat::OPAQUE), Some(DataType::Opaque)) => Ok(ContentFormat::OPAQUE),
         (Some(ContentFormat::OPAQUE), _) => Err(refused(ContentFormat::OPAQUE)),
         (Some(format @ (ContentFormat::TEXT | ContentFormat::CBOR)), None) => Err(refused(format)),
-        (Some(format), _) if lwm2m_codec::can_encode(format) => Ok(format),
+        (Some(format), _) if lwm2m_codec::can_encode(format) && is_known(format, version) => {
+            Ok(format)
+        }
         (Some(format), _) => Err(refused(format)),
         (None, Some(DataType::Opaque)) => Ok(ContentFormat::OPAQUE),
         (None, Some(_)) => Ok(ContentFormat::TEXT),
@@ -31,7 +35,12 @@ pub(crate) fn answer_format(
     }
 }
 
-/// The values of a Write, typed by the definitions.
+/// JSON of 1.0 has no place in later versions (CORE-184).
+fn is_known(format: ContentFormat, version: Version) -> bool {
+    format != ContentFormat::OMA_JSON || version < Version::V1_1
+}
+
+/// The values of a Write by a server of this version, typed by the definitions.
 ///
 /// Resources that the object does not define are skipped when the target is an
 /// instance (CORE-05); a known one that cannot be written refuses everything
@@ -45,12 +54,13 @@ pub(crate) fn read(
     target: &Path,
     mode: WriteMode,
     content: &Content,
+    version: Version,
 ) -> Result<Vec<Entry>, RequestError> {
     let format = content
         .format
         .ok_or_else(|| RequestError::new(Code::BAD_REQUEST, "a Write needs a Content-Format"))?;
     let single = resource.filter(|resource| target.depth() == 4 || !resource.multiple);
-    check_format(format, single, mode)?;
+    check_format(format, single, mode, version)?;
     let records = lwm2m_codec::decode(format, &content.payload, target).map_err(|error| {
         let code = match error {
             DecodeError::UnsupportedFormat(_) => Code::UNSUPPORTED_CONTENT_FORMAT,
@@ -107,6 +117,7 @@ fn check_format(
     format: ContentFormat,
     single: Option<&ResourceDef>,
     mode: WriteMode,
+    version: Version,
 ) -> Result<(), RequestError> {
     let fits = match format {
         ContentFormat::TEXT | ContentFormat::CBOR => single.is_some() && mode == WriteMode::Replace,
@@ -114,7 +125,7 @@ fn check_format(
             single.is_some_and(|resource| resource.data_type == DataType::Opaque)
                 && mode == WriteMode::Replace
         }
-        format => lwm2m_codec::can_decode(format),
+        format => lwm2m_codec::can_decode(format) && is_known(format, version),
     };
     if fits {
         return Ok(());
@@ -172,6 +183,19 @@ mod tests {
         assert_eq!(format(Some(DataType::Opaque), Version::V1_1), ContentFormat::OPAQUE);
         assert_eq!(format(None, Version::V1_1), ContentFormat::SENML_CBOR);
         assert_eq!(format(None, Version::V1_0), ContentFormat::TLV);
+    }
+
+    #[test]
+    fn json_of_1_0_is_for_servers_of_1_0() {
+        let format = |version| answer_format(Some(ContentFormat::OMA_JSON), None, version);
+        assert_eq!(format(Version::V1_0).unwrap(), ContentFormat::OMA_JSON);
+        for version in [Version::V1_1, Version::V1_2] {
+            assert_eq!(format(version).unwrap_err().code, Code::NOT_ACCEPTABLE);
+            let check = |format| check_format(format, None, WriteMode::Replace, version);
+            let error = check(ContentFormat::OMA_JSON).unwrap_err();
+            assert_eq!(error.code, Code::UNSUPPORTED_CONTENT_FORMAT);
+            assert_eq!(check(ContentFormat::SENML_JSON), Ok(()));
+        }
     }
 
     #[test]

@@ -106,6 +106,55 @@ fn without_accept_the_format_is_the_devices_own() {
     }
 }
 
+/// CORE-184: with servers of 1.0, and with no other.
+#[test]
+fn json_of_1_0_is_spoken_with_servers_of_1_0_alone() {
+    const JSON: ContentFormat = ContentFormat::OMA_JSON;
+    let name = Value::String("made in JSON".into());
+    let numbers = [("/3303/0/7000/3", Value::Integer(23))];
+    let read = |path: &str| Ask::read(path).accept(JSON);
+    let asks = || {
+        [
+            (read("/3303/0/5750"), Code::CONTENT),
+            (Ask::observe("/3303/0", "").accept(JSON), Code::CONTENT),
+            (
+                Ask::write(
+                    "/3303/0/5750",
+                    JSON,
+                    payload(JSON, "/3303/0/5750", &[("/3303/0/5750", name.clone())]),
+                ),
+                Code::CHANGED,
+            ),
+            (
+                Ask::update("/3303/0/7000", JSON, payload(JSON, "/3303/0/7000", &numbers)),
+                Code::CHANGED,
+            ),
+        ]
+    };
+    let speaking = |version| World::registered(|setup| setup.manner.versions = vec![version]);
+    let mut world = speaking(Version::V1_0);
+    for (ask, code) in asks() {
+        let shown = format!("{ask:?}");
+        assert_eq!(world.code(ask), code, "{shown}");
+    }
+    assert_eq!(world.device.objects.value("/3303/0/5750"), Some(&name));
+    let response = world.ask(read("/3303/0/7000"));
+    assert_eq!((response.code, response.format), (Code::CONTENT, Some(JSON)));
+    let found = paths(&response, "/3303/0/7000");
+    assert_eq!(found, ["/3303/0/7000/0", "/3303/0/7000/1", "/3303/0/7000/3"]);
+    for version in [Version::V1_1, Version::V1_2] {
+        let mut world = speaking(version);
+        for (ask, code) in asks() {
+            let refused = match code {
+                Code::CONTENT => Code::NOT_ACCEPTABLE,
+                _ => Code::UNSUPPORTED_CONTENT_FORMAT,
+            };
+            let shown = format!("{ask:?}");
+            assert_eq!(world.code(ask), refused, "{version} {shown}");
+        }
+    }
+}
+
 #[test]
 fn an_object_without_instances_is_read_as_nothing() {
     let mut world = World::registered(|_| {});

@@ -138,7 +138,8 @@ fn post(path: &Path, content: Option<&Content>) -> Result<Operation, RequestErro
                 ContentFormat::TLV
                 | ContentFormat::SENML_JSON
                 | ContentFormat::SENML_CBOR
-                | ContentFormat::LWM2M_CBOR,
+                | ContentFormat::LWM2M_CBOR
+                | ContentFormat::OMA_JSON,
             ) => Operation::Write(WriteMode::Partial),
             _ => Operation::Execute,
         }),
