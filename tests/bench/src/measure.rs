@@ -113,10 +113,13 @@ impl Speed {
         Self { request, outstanding, reads, warm: false, cpu, rate, ticks: (0, 0) }
     }
 
-    /// Percent of the CPU time that is spent in user mode.
-    fn user_share(&self) -> Series {
+    /// Adds the percentage of the CPU time that is spent in user mode.
+    fn put_user_share(&self, table: &mut Table, name: String) {
         let (user, system) = self.ticks;
-        Series::from(100.0 * user as f64 / (user + system) as f64)
+        match user + system {
+            0..LEAST_TICKS => table.not_run(name, "the runs are too short to tell"),
+            all => table.add(name, "%", Series::from(100.0 * user as f64 / all as f64)),
+        }
     }
 
     /// Runs it once. The first run is there to warm up and does not count.
@@ -177,14 +180,13 @@ fn speed(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
 fn report(table: &mut Table, outstanding: u32, floor: &Speed, runs: &[(&Case, Speed)]) {
     let what = format!("{outstanding} outstanding");
     table.add(format!("floor: CPU per 10,000 answers, {what}"), "ms", floor.cpu.clone());
-    table.add(format!("floor: of that in user mode, {what}"), "%", floor.user_share());
+    floor.put_user_share(table, format!("floor: of that in user mode, {what}"));
     table.add(format!("floor: answers, {what}"), "1/s", floor.rate.clone());
     for (case, speed) in runs {
         let path = case.path;
         let ratio = &speed.cpu / &floor.cpu;
         table.add(format!("CPU per 10,000 reads of /{path}, {what}"), "ms", speed.cpu.clone());
-        let name = format!("of that in user mode, /{path}, {what}");
-        table.add(name, "%", speed.user_share());
+        speed.put_user_share(table, format!("of that in user mode, /{path}, {what}"));
         let name = format!("CPU per read of /{path}, {what}");
         case.put(table, name, "floors", ratio);
         table.add(format!("reads of /{path}, {what}"), "1/s", speed.rate.clone());
@@ -305,6 +307,8 @@ const CASES: [Case; 4] = [
     Case { path: "3/0", outstanding: 32, budget: None },
 ];
 
+/// With fewer ticks of the kernel a share says nothing.
+const LEAST_TICKS: u64 = 20;
 /// Wait, receive, send.
 const CALLS_PER_READ: f64 = 3.0;
 /// Private memory of a registered agent, in the order of [`Setup::ALL`].

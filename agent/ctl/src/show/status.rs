@@ -107,7 +107,7 @@ fn block(server: &ServerStatus, colour: Colour) -> String {
         .counters
         .iter()
         .filter(|(_, count)| **count > 0)
-        .map(|(name, count)| format!("{} {count}", printable(name)))
+        .map(|(name, count)| format!("{} {count}", printable(name).to_lowercase()))
         .collect();
     if !traffic.is_empty() {
         row("link", traffic.join(", "));
@@ -209,7 +209,7 @@ mod tests {
             last_error: None,
             failures: 0,
             observations: 2,
-            counters: BTreeMap::from([("sent".into(), 12), ("dropped".into(), 0)]),
+            counters: BTreeMap::from([("Sent".into(), 12), ("Malformed".into(), 0)]),
         }
     }
 

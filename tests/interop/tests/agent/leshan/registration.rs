@@ -91,8 +91,12 @@ fn a_disabled_server_is_left_alone_and_comes_back() {
         let registered = |event: &Event| matches!(event, Event::Registered { .. });
         server.wait_event(LIMIT, registered).unwrap();
         write_text(&server, "/1/0/5", &Value::Integer(1));
-        let answer = server.execute(ENDPOINT, &path("/1/0/4"), None).unwrap();
-        assert_code(&answer, Code::CHANGED);
+        match server.execute(ENDPOINT, &path("/1/0/4"), None) {
+            Ok(answer) => assert_code(&answer, Code::CHANGED),
+            // The De-register follows the answer so closely that Leshan may cancel the
+            // request before it has looked at the answer.
+            Err(error) => assert!(error.to_string().contains("Cancel"), "{error}"),
+        }
         let left = |event: &Event| matches!(event, Event::Unregistered { is_expired: false, .. });
         server.wait_event(LIMIT, left).unwrap();
         let again = server.wait_event(LIMIT, registered).unwrap();
