@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use lwm2m_engine::MAX_SERVERS;
 use lwm2m_model::Version;
 
 use super::account;
@@ -155,6 +156,10 @@ fn servers(tree: &Node, errors: &mut Vec<ConfigError>) -> Vec<Server> {
             }
         }
         servers.extend(account::server(node, &key, errors));
+    }
+    if let Some(node) = nodes.get(MAX_SERVERS) {
+        let message = format!("{MAX_SERVERS} servers are the most that one device may have");
+        errors.push(ConfigError::new(&node.at, &format!("servers[{MAX_SERVERS}]"), message));
     }
     // A tree or a list that is none is reported by the shape.
     match list {

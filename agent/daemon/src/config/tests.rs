@@ -233,6 +233,21 @@ fn uri(uri: &str) -> String {
 }
 
 #[test]
+fn more_servers_than_the_engine_takes_are_refused_at_the_first_too_many() {
+    let servers = |count: usize| {
+        let entry = |id: usize| {
+            format!("  - {{short_server_id: {id}, uri: \"coap://a\", security: {{mode: nosec}}}}\n")
+        };
+        format!("servers:\n{}", (1..=count).map(entry).collect::<String>())
+    };
+    assert_eq!(errors(&[("c.yaml", &servers(16))]), "");
+    assert_eq!(
+        errors(&[("c.yaml", &servers(18))]),
+        "c.yaml:18:5: servers[16]: 16 servers are the most that one device may have\n"
+    );
+}
+
+#[test]
 fn all_errors_come_at_once_in_the_order_of_the_file() {
     let text = "\
 lwm2m_version: 2.0
