@@ -3,6 +3,7 @@
 
 mod bus_methods;
 mod bus_signals;
+mod demo;
 mod keys;
 mod links;
 mod reload;
