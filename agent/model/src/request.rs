@@ -270,6 +270,21 @@ impl ContentFormat {
     /// application/vnd.oma.lwm2m+cbor
     pub const LWM2M_CBOR: Self = Self(11544);
 
+    /// Every format that has a name, in ascending order.
+    pub const NAMED: [Self; 11] = [
+        Self::TEXT,
+        Self::LINK,
+        Self::OPAQUE,
+        Self::CBOR,
+        Self::SENML_JSON,
+        Self::SENML_CBOR,
+        Self::ETCH_JSON,
+        Self::ETCH_CBOR,
+        Self::TLV,
+        Self::OMA_JSON,
+        Self::LWM2M_CBOR,
+    ];
+
     /// A short name for people, or `None` for a number we do not know.
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {

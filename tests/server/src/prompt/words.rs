@@ -31,20 +31,7 @@ fn quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
 
 /// The format of this name or number.
 pub(crate) fn format_named(text: &str) -> Option<ContentFormat> {
-    const NAMED: [ContentFormat; 11] = [
-        ContentFormat::TEXT,
-        ContentFormat::LINK,
-        ContentFormat::OPAQUE,
-        ContentFormat::CBOR,
-        ContentFormat::SENML_JSON,
-        ContentFormat::SENML_CBOR,
-        ContentFormat::ETCH_JSON,
-        ContentFormat::ETCH_CBOR,
-        ContentFormat::TLV,
-        ContentFormat::OMA_JSON,
-        ContentFormat::LWM2M_CBOR,
-    ];
-    let named = NAMED.into_iter().find(|format| format.name() == Some(text));
+    let named = ContentFormat::NAMED.into_iter().find(|format| format.name() == Some(text));
     named.or_else(|| text.parse().ok().map(ContentFormat))
 }
 
