@@ -9,7 +9,8 @@
 
 use lwm2m_model::Instant;
 
-use crate::{CacheKey, Draft, Kind, Token, option};
+use crate::cache_key::Representation;
+use crate::{Draft, Kind, Token, option};
 
 /// A Block1 or Block2 value (RFC 7959 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) struct Block {
     /// True if more blocks follow.
     pub(crate) more: bool,
     /// Size exponent, 0..=6.
-    szx: u8,
+    pub(crate) szx: u8,
 }
 
 impl Block {
@@ -29,17 +30,28 @@ impl Block {
         (szx <= MAX_SZX).then_some(Self { number: value >> 4, more: value & 8 != 0, szx })
     }
 
+    /// The first block of this size; `szx` is 6 at most.
+    pub(crate) fn first(szx: u8) -> Self {
+        Self { number: 0, more: false, szx }
+    }
+
+    /// The block of this size that starts at `offset`, a multiple of it.
+    pub(crate) fn at(offset: usize, szx: u8) -> Self {
+        let number = u32::try_from(offset >> (szx + 4)).unwrap_or(u32::MAX);
+        Self { number, ..Self::first(szx) }
+    }
+
     pub(crate) fn to_uint(self) -> u32 {
         (self.number << 4) | (u32::from(self.more) << 3) | u32::from(self.szx)
     }
 
     /// Bytes of a block, 16..=1024.
-    fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         16 << self.szx
     }
 
     /// Where the block starts in the body.
-    fn offset(self) -> usize {
+    pub(crate) fn offset(self) -> usize {
         // A number has 28 bits at most, which with the size fits any usize of 64
         // bits; where usize is shorter the end of all bodies is far below.
         (self.number as usize).saturating_mul(self.size())
@@ -90,7 +102,7 @@ impl Cut {
     /// The block of `draft` that was asked for, or the first; `None` if it lies
     /// beyond the end. The options of the draft become those of the block.
     pub(crate) fn block(&self, draft: &mut Draft, etag: [u8; 4]) -> Option<Piece> {
-        let asked = self.asked.unwrap_or(Block { number: 0, more: false, szx: MAX_SZX });
+        let asked = self.asked.unwrap_or_else(|| Block::first(MAX_SZX));
         let (offset, whole) = (asked.offset(), draft.payload.len());
         if offset > 0 && offset >= whole {
             return None;
@@ -120,9 +132,14 @@ impl Cut {
 
     /// The largest block that fits behind the options of `draft`; 0 if none does.
     fn largest_szx(&self, draft: &Draft) -> u8 {
-        let room = self.max_datagram.saturating_sub(draft.head_len(self.token) + BLOCK_OPTIONS);
-        (0..=MAX_SZX).rev().find(|szx| 16_usize << szx <= room).unwrap_or(0)
+        largest_szx(self.max_datagram, draft.head_len(self.token) + BLOCK_OPTIONS)
     }
+}
+
+/// The largest block that fits a datagram behind so many bytes; 0 if none does.
+pub(crate) fn largest_szx(max_datagram: usize, head: usize) -> u8 {
+    let room = max_datagram.saturating_sub(head);
+    (0..=MAX_SZX).rev().find(|szx| 16_usize << szx <= room).unwrap_or(0)
 }
 
 /// Bodies that peers are fetching.
@@ -133,7 +150,7 @@ pub(crate) struct Bodies {
 
 #[derive(Debug)]
 struct Body {
-    key: CacheKey,
+    key: Representation,
     draft: Draft,
     etag: [u8; 4],
     /// When it is dropped unless another block is asked for.
@@ -144,7 +161,13 @@ impl Bodies {
     /// Keeps the rest of an answer; replaces that of the same key, or else the
     /// one that has waited longest if there are [`MAX_BODIES`]. A body above
     /// [`MAX_BODY`] is not kept.
-    pub(crate) fn keep(&mut self, key: CacheKey, draft: Draft, etag: [u8; 4], until: Instant) {
+    pub(crate) fn keep(
+        &mut self,
+        key: Representation,
+        draft: Draft,
+        etag: [u8; 4],
+        until: Instant,
+    ) {
         self.remove(key);
         if draft.payload.len() > MAX_BODY {
             return;
@@ -158,13 +181,18 @@ impl Bodies {
         self.list.push(Body { key, draft, etag, until });
     }
 
-    pub(crate) fn has(&self, key: CacheKey) -> bool {
+    pub(crate) fn has(&self, key: Representation) -> bool {
         self.list.iter().any(|body| body.key == key)
     }
 
     /// Serves a block and drops the body with the last one; `None` if the body
     /// is not here or the block beyond its end.
-    pub(crate) fn serve(&mut self, key: CacheKey, cut: &Cut, until: Instant) -> Option<Vec<u8>> {
+    pub(crate) fn serve(
+        &mut self,
+        key: Representation,
+        cut: &Cut,
+        until: Instant,
+    ) -> Option<Vec<u8>> {
         let body = self.list.iter_mut().find(|body| body.key == key)?;
         body.until = until;
         let piece = cut.block(&mut body.draft, body.etag)?;
@@ -174,7 +202,7 @@ impl Bodies {
         Some(piece.datagram)
     }
 
-    pub(crate) fn remove(&mut self, key: CacheKey) {
+    pub(crate) fn remove(&mut self, key: Representation) {
         self.list.retain(|body| body.key != key);
     }
 
@@ -202,7 +230,7 @@ pub(crate) const MAX_BODIES: usize = 4;
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// Size exponent of the largest block, 1024 bytes; 7 is for TCP (RFC 8323 6).
-const MAX_SZX: u8 = 6;
+pub(crate) const MAX_SZX: u8 = 6;
 
 /// Room for ETag, Block2 and Size2, each with a header of two bytes: 4, 3 and 4.
 const BLOCK_OPTIONS: usize = 17;

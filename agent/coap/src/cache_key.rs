@@ -10,6 +10,13 @@ use crate::event::Refusal;
 use crate::message::uint;
 use crate::{Message, Random, method, option};
 
+/// What a request asks for: what a notification has to know of the request that began
+/// its observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CacheKey {
+    pub(crate) representation: Representation,
+}
+
 /// What makes two requests ask for the same representation (RFC 7252 5.4.6):
 /// method, Uri-Path, Uri-Query, Accept, and for FETCH the payload with its format
 /// (RFC 8132 2.1). Ties later blocks to the first answer, so Observe, Block2,
@@ -17,7 +24,13 @@ use crate::{Message, Random, method, option};
 ///
 /// A hash under a key of the endpoint's own, so a peer cannot make two collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CacheKey(u64);
+pub(crate) struct Representation(u64);
+
+/// What makes two blocks belong to the same body of a request (RFC 7959 2.5, RFC 9175
+/// 3.3): method, Uri-Path, Uri-Query, Accept, Content-Format and Request-Tag. A hash
+/// like [`Representation`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyKey(u64);
 
 /// The keyed hash behind cache keys and ETags.
 #[derive(Debug)]
@@ -48,7 +61,7 @@ impl Keyed {
     pub(crate) fn inspect(&self, message: &Message<'_>) -> Result<Inspected, Refusal> {
         let mut hasher = self.0.clone();
         hasher.write_u8(message.code.byte());
-        let mut inspected = Inspected { key: CacheKey(0), block1: None, block2: None };
+        let (mut block1, mut block2) = (None, None);
         let mut previous = None;
         for (number, value) in message.options() {
             // An option that may stand once and comes again counts as unknown
@@ -60,8 +73,8 @@ impl Keyed {
                 }
                 (option::ACCEPT, 0..=2) if first => field(&mut hasher, number, value),
                 (option::URI_HOST, 1..=255) | (option::URI_PORT, 0..=2) if first => {}
-                (option::BLOCK1, 0..=3) if first => inspected.block1 = Some(block(value)?),
-                (option::BLOCK2, 0..=3) if first => inspected.block2 = Some(block(value)?),
+                (option::BLOCK1, 0..=3) if first => block1 = Some(block(value)?),
+                (option::BLOCK2, 0..=3) if first => block2 = Some(block(value)?),
                 (option::PROXY_URI | option::PROXY_SCHEME, _) => {
                     return Err(Refusal { code: PROXYING_NOT_SUPPORTED, reason: "not a proxy" });
                 }
@@ -74,10 +87,30 @@ impl Keyed {
         if message.code == method::FETCH {
             let format = message.option(option::CONTENT_FORMAT);
             field(&mut hasher, option::CONTENT_FORMAT, format.unwrap_or_default());
-            hasher.write(message.payload);
+            hasher.write(&message.payload);
         }
-        inspected.key = CacheKey(hasher.finish());
-        Ok(inspected)
+        let representation = Representation(hasher.finish());
+        let key = CacheKey { representation };
+        Ok(Inspected { key, block1, block2 })
+    }
+
+    /// Which body a block of a request belongs to.
+    pub(crate) fn body(&self, message: &Message<'_>) -> BodyKey {
+        let mut hasher = self.0.clone();
+        hasher.write_u8(message.code.byte());
+        for (number, value) in message.options() {
+            if matches!(
+                number,
+                option::URI_PATH
+                    | option::URI_QUERY
+                    | option::ACCEPT
+                    | option::CONTENT_FORMAT
+                    | option::REQUEST_TAG
+            ) {
+                field(&mut hasher, number, value);
+            }
+        }
+        BodyKey(hasher.finish())
     }
 }
 

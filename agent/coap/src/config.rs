@@ -30,6 +30,10 @@ pub struct Config {
     /// Requests that wait, for NSTART or for an answer after the empty ACK, and
     /// notifications that wait for NSTART. Default 32, at least 1.
     pub max_queue: usize,
+    /// Largest body that is put together from blocks, in bytes: of a request of the
+    /// peer, which is answered 4.13 if it is larger, and of an answer to a request of
+    /// ours. Default 65,536. Two of each are held at once.
+    pub max_body: usize,
 }
 
 impl Config {
@@ -86,6 +90,7 @@ impl Default for Config {
             answer_cache_bytes: 64 * 1024,
             max_exchanges: 32,
             max_queue: 32,
+            max_body: 64 * 1024,
         }
     }
 }

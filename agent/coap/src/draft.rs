@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use lwm2m_model::{Code, ContentFormat};
 
+use crate::message::HEADER;
 use crate::option_list::OptionList;
 use crate::{Kind, Token, option};
 
@@ -94,6 +95,3 @@ impl Draft {
         self.options.remove(number);
     }
 }
-
-/// Version, type, token length, code and message id.
-const HEADER: usize = 4;

@@ -16,7 +16,8 @@ pub struct RequestId(pub(crate) u64);
 #[derive(Debug)]
 pub enum Incoming<'a> {
     /// Answer with [`Endpoint::respond`](crate::Endpoint::respond), now or
-    /// later, or drop it with [`Endpoint::ignore`](crate::Endpoint::ignore).
+    /// later, or drop it with [`Endpoint::ignore`](crate::Endpoint::ignore). What
+    /// came in blocks is one request with the whole payload.
     Request {
         /// Names the request to `respond`.
         exchange: ExchangeId,
@@ -25,8 +26,10 @@ pub enum Incoming<'a> {
         /// The request.
         message: Message<'a>,
     },
-    /// The answer to a request of ours, as the peer sent it: a 4.01 with an Echo
-    /// option is an answer like any other.
+    /// The answer to a request of ours. What came in blocks is one answer, with the
+    /// options of its first block and the whole payload. A 4.01 with an Echo option
+    /// is handed up only if the peer gives it again for the request that repeats the
+    /// option.
     Response {
         /// The request.
         request: RequestId,
@@ -37,6 +40,13 @@ pub enum Incoming<'a> {
     RequestReset {
         /// The request, which is over.
         request: RequestId,
+    },
+    /// The answer to a request of ours came in blocks that make no whole.
+    ResponseUnusable {
+        /// The request, which is over.
+        request: RequestId,
+        /// What is wrong with the blocks, for people.
+        reason: &'static str,
     },
     /// The peer acknowledged a confirmable notification.
     NotificationAcknowledged {

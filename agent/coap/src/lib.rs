@@ -9,6 +9,7 @@ mod answer;
 mod block;
 mod cache_key;
 mod config;
+mod course;
 mod draft;
 mod endpoint;
 mod event;
@@ -20,6 +21,7 @@ mod option_list;
 mod outgoing;
 mod random;
 mod token;
+mod upload;
 
 pub use cache_key::CacheKey;
 pub use config::Config;

@@ -3,14 +3,16 @@
 //! [`Message::decode`] checks the whole structure once, so that walking the
 //! options afterwards cannot fail. What a message means is the endpoint's affair.
 
+use std::borrow::Cow;
 use std::str::{self, Utf8Error};
 
 use lwm2m_model::{Code, ContentFormat};
 
 use crate::{Token, option};
 
-/// A decoded message that borrows the datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A decoded message. It borrows the datagram; what came in several is put together
+/// and owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Type.
     pub kind: Kind,
@@ -21,9 +23,9 @@ pub struct Message<'a> {
     /// Token; a response repeats that of its request.
     pub token: Token,
     /// The options as on the wire, without the payload marker.
-    options: &'a [u8],
+    pub(crate) options: Cow<'a, [u8]>,
     /// Payload; empty if there is none.
-    pub payload: &'a [u8],
+    pub payload: Cow<'a, [u8]>,
 }
 
 impl<'a> Message<'a> {
@@ -64,16 +66,18 @@ impl<'a> Message<'a> {
             Some((_, payload)) => payload,
         };
         let kind = Kind::from_bits(first >> 4);
-        Ok(Self { kind, code, id: u16::from_be_bytes([id_high, id_low]), token, options, payload })
+        let id = u16::from_be_bytes([id_high, id_low]);
+        let (options, payload) = (Cow::Borrowed(options), Cow::Borrowed(payload));
+        Ok(Self { kind, code, id, token, options, payload })
     }
 
     /// All options, ascending by number.
-    pub fn options(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
-        Options { rest: self.options, number: 0 }
+    pub fn options(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        Options { rest: &self.options, number: 0 }
     }
 
     /// The value of the first option with this number.
-    pub fn option(&self, number: u16) -> Option<&'a [u8]> {
+    pub fn option(&self, number: u16) -> Option<&[u8]> {
         self.options().find(|(found, _)| *found == number).map(|(_, value)| value)
     }
 
@@ -84,7 +88,7 @@ impl<'a> Message<'a> {
     }
 
     /// Values of a repeatable text option; `Err` for invalid UTF-8.
-    pub fn texts(&self, number: u16) -> impl Iterator<Item = Result<&'a str, Utf8Error>> + use<'a> {
+    pub fn texts(&self, number: u16) -> impl Iterator<Item = Result<&str, Utf8Error>> {
         self.options()
             .filter(move |(found, _)| *found == number)
             .map(|(_, value)| str::from_utf8(value))
@@ -105,6 +109,16 @@ impl<'a> Message<'a> {
     /// (RFC 7641 2); `None` also for a value of more than 24 bits.
     pub fn observe(&self) -> Option<u32> {
         self.option(option::OBSERVE).filter(|value| value.len() <= 3).and_then(uint)
+    }
+
+    /// True for a request of which this is a block that others follow (RFC 7959 2.2).
+    pub fn is_incomplete(&self) -> bool {
+        self.code.class() == 0 && self.option_uint(option::BLOCK1).is_some_and(|it| it & 8 != 0)
+    }
+
+    /// Bytes before the payload, its marker included.
+    pub(crate) fn head_len(&self) -> usize {
+        HEADER + self.token.as_bytes().len() + self.options.len() + 1
     }
 
     fn format(&self, number: u16) -> Option<ContentFormat> {
@@ -251,4 +265,6 @@ pub(crate) fn uint(value: &[u8]) -> Option<u32> {
 }
 
 pub(crate) const PAYLOAD_MARKER: u8 = 0xff;
+/// Version, type, token length, code and message id.
+pub(crate) const HEADER: usize = 4;
 const VERSION: u8 = 1;

@@ -129,6 +129,13 @@ impl Queue {
         Ok(())
     }
 
+    /// Queues the next message of a request that has been admitted: behind the
+    /// answers, before all that came after the request.
+    pub(crate) fn push_next(&mut self, message: Outgoing) {
+        let answers = self.waiting_answers();
+        self.waiting.insert(answers, message);
+    }
+
     /// Puts a notification in the place of an older one of the same observation;
     /// gives it back if there is none.
     pub(crate) fn replace(&mut self, token: Token, datagram: Vec<u8>) -> Result<(), Vec<u8>> {

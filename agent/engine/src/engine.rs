@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use lwm2m_coap::{Event as CoapEvent, Incoming, Random};
+use lwm2m_coap::{Event as CoapEvent, Incoming, Message, Random};
 use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, RequestError, objects};
 
 use crate::dispatch::{Job, OpenCall, Origin};
@@ -171,6 +171,10 @@ impl Engine {
         }
         let (registered, session) = (server.is_registered(), server.session);
         let Some(endpoint) = &mut server.endpoint else { return };
+        if !registered && Message::decode(bytes).is_ok_and(|message| message.is_incomplete()) {
+            // CORE-01: a block that others follow would be answered below.
+            return;
+        }
         match endpoint.handle_datagram(now, bytes) {
             Some(Incoming::Request { exchange, .. }) if !registered => {
                 // CORE-01: nothing is served before Register is answered.
@@ -179,11 +183,14 @@ impl Engine {
             Some(Incoming::Request { exchange, key, message }) => {
                 let token = message.token;
                 let origin = Origin::Server { id, session, exchange, key, token };
-                self.server_request(origin, &message);
+                self.server_request(origin, message);
             }
             Some(Incoming::Response { request, message }) => self.response(id, request, &message),
             Some(Incoming::RequestReset { request }) => {
                 self.request_failed(id, request, "the server answered with a Reset");
+            }
+            Some(Incoming::ResponseUnusable { request, reason }) => {
+                self.request_failed(id, request, reason);
             }
             Some(Incoming::NotificationReset { token }) => {
                 self.end_observation_of_token(id, token, "the server answered with a Reset");
@@ -345,7 +352,7 @@ impl Engine {
         ids
     }
 
-    fn server_request(&mut self, origin: Origin, message: &lwm2m_coap::Message<'_>) {
+    fn server_request(&mut self, origin: Origin, message: Message<'_>) {
         match crate::binding::coap::to_request(message) {
             Ok(request) => {
                 self.record_request(&origin, &request);

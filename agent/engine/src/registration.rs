@@ -184,7 +184,7 @@ impl Engine {
             }
             Code::PRECONDITION_FAILED => self.step_down(id),
             code => {
-                let why = std::str::from_utf8(message.payload).unwrap_or_default().trim();
+                let why = std::str::from_utf8(&message.payload).unwrap_or_default().trim();
                 let why: String =
                     why.chars().filter(|c| !c.is_control()).take(MAX_DIAGNOSTIC).collect();
                 let colon = if why.is_empty() { "" } else { ": " };

@@ -1,12 +1,14 @@
-//! CoAP with one peer: the public face, our own messages, and the timers.
+//! CoAP with one peer: the public face, notifications, and the timers.
 //!
 //! Contract: after each call that takes `now`, drain [`Endpoint::poll_transmit`]
 //! and [`Endpoint::poll_event`] and ask for [`Endpoint::next_timeout`]; the state
-//! is bounded by [`Config`] only if that is done. `receive` has what arrives,
-//! `respond` what is answered.
+//! is bounded by [`Config`] only if that is done. `receive` has what arrives, `upload`
+//! what arrives in blocks, `respond` what is answered, `request` what we ask.
 
 mod receive;
+mod request;
 mod respond;
+mod upload;
 
 use std::collections::VecDeque;
 
@@ -15,16 +17,14 @@ use lwm2m_model::Instant;
 use crate::answer::Answers;
 use crate::block::{Bodies, Cut};
 use crate::cache_key::Keyed;
+use crate::course::Courses;
 use crate::exchange::Exchanges;
 use crate::notified::Notified;
 use crate::outgoing::{Lapse, Outgoing, Purpose, Queue, Source, Transmission};
-use crate::{CacheKey, Config, Counters, Draft, Event, Kind, Random, RequestId, Token};
+use crate::upload::Uploads;
+use crate::{CacheKey, Config, Counters, Draft, Event, Kind, Random, Token};
 
 /// CoAP with one peer over one transport session.
-///
-/// Limits of this version: our requests are sent in one datagram, whatever their
-/// size, and an answer in blocks is handed up block by block as the peer sends
-/// it. A request of the peer that comes in more than one block is answered 4.13.
 #[derive(Debug)]
 pub struct Endpoint {
     config: Config,
@@ -33,8 +33,10 @@ pub struct Endpoint {
     exchanges: Exchanges,
     answers: Answers,
     queue: Queue,
+    courses: Courses,
     notified: Notified,
     bodies: Bodies,
+    uploads: Uploads,
     outbox: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
     counters: Counters,
@@ -55,8 +57,10 @@ impl Endpoint {
             exchanges: Exchanges::default(),
             answers: Answers::default(),
             queue: Queue::default(),
+            courses: Courses::default(),
             notified: Notified::default(),
             bodies: Bodies::default(),
+            uploads: Uploads::default(),
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -88,9 +92,11 @@ impl Endpoint {
             Some(Lapse::GivenUp(message)) => self.give_up(&message),
         }
         while let Some(request) = self.queue.overdue(now) {
+            self.courses.remove(request);
             self.events.push_back(Event::RequestTimedOut { request });
         }
         self.bodies.expire(now);
+        self.uploads.expire(now);
         self.start_next(now);
     }
 
@@ -103,6 +109,7 @@ impl Endpoint {
             self.exchanges.next_timeout(),
             self.queue.next_timeout(),
             self.bodies.next_timeout(),
+            self.uploads.next_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -117,29 +124,6 @@ impl Endpoint {
     /// The next thing that time brought.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// Sends a confirmable request, at once or when NSTART allows.
-    ///
-    /// With [`Config::max_queue`] messages before it, it is not sent and
-    /// [`Event::RequestTimedOut`] follows at once.
-    pub fn request(&mut self, now: Instant, draft: Draft) -> RequestId {
-        self.clock = now;
-        let request = RequestId(self.number());
-        let token = self.source.token();
-        let message = Outgoing {
-            purpose: Purpose::Request(request),
-            token,
-            datagram: draft.encode(Kind::Confirmable, 0, token),
-        };
-        self.queue_or_give_up(now, message);
-        request
-    }
-
-    /// Gives a request up: its answer is no longer of interest. If another message
-    /// waited for it, `next_timeout` says to send that at once.
-    pub fn cancel(&mut self, request: RequestId) {
-        self.queue.remove_request(request);
     }
 
     /// Sends a notification; the draft has the Observe option. `key` is that of
@@ -157,7 +141,8 @@ impl Endpoint {
         self.clock = now;
         let id = if kind == Kind::Confirmable { 0 } else { self.source.message_id() };
         let kind = if kind == Kind::Confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
-        let cut = Cut { kind, id, token, asked: None, max_datagram: self.config.max_datagram };
+        let (asked, max_datagram) = (None, self.config.max_datagram);
+        let cut = Cut { kind, id, token, asked, max_datagram };
         let datagram = self.shape(now, key, &cut, draft);
         if kind == Kind::Confirmable {
             if let Err(datagram) = self.queue.replace(token, datagram) {
@@ -178,10 +163,13 @@ impl Endpoint {
     }
 
     /// True if no message of ours waits for an answer, no request of the peer is being
-    /// worked on, and no block-wise answer is half fetched: the device may sleep
+    /// worked on, and no request or answer in blocks is half here: the device may sleep
     /// (Core 5.8, with [`Config::max_transmit_wait`] after [`Self::last_activity`]).
     pub fn is_idle(&self) -> bool {
-        self.exchanges.len() == 0 && self.queue.is_empty() && self.bodies.is_empty()
+        self.exchanges.len() == 0
+            && self.queue.is_empty()
+            && self.bodies.is_empty()
+            && self.uploads.is_empty()
     }
 
     /// True if a confirmable notification finds a place to wait, with a few left for
@@ -203,11 +191,12 @@ impl Endpoint {
 
     /// The same peer over another link from the same address, without security: for
     /// the peer nothing has changed, and it may repeat what it sent (RFC 7252 4.5).
-    /// So requests being worked on and answers are kept, and message ids go on. What
-    /// waits to be sent or polled, requests of ours among it, is forgotten.
+    /// So requests being worked on or half here and answers are kept, and message ids
+    /// go on. What waits to be sent or polled, requests of ours among it, is forgotten.
     pub fn resume(&mut self, max_datagram: usize) {
         self.config.max_datagram = max_datagram;
         self.queue.clear();
+        self.courses.clear();
         self.bodies.clear();
         self.outbox.clear();
         self.events.clear();
@@ -220,8 +209,10 @@ impl Endpoint {
         self.exchanges.clear();
         self.answers.clear();
         self.queue.clear();
+        self.courses.clear();
         self.notified.clear();
         self.bodies.clear();
+        self.uploads.clear();
         self.outbox.clear();
         self.events.clear();
         self.last_activity = None;
@@ -243,6 +234,7 @@ impl Endpoint {
         let token = message.token;
         match message.purpose {
             Purpose::Request(request) => {
+                self.courses.remove(request);
                 self.events.push_back(Event::RequestTimedOut { request });
             }
             Purpose::Notification => self.events.push_back(Event::NotificationTimedOut { token }),

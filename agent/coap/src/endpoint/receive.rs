@@ -8,11 +8,11 @@ use lwm2m_model::{Code, Instant};
 
 use super::{Endpoint, empty};
 use crate::answer::Finished;
-use crate::cache_key::{Inspected, has_unknown_critical};
+use crate::cache_key::Inspected;
 use crate::event::Refusal;
 use crate::exchange::{Delivery, Exchange, is_safe, lifetime};
 use crate::outgoing::Purpose;
-use crate::{ExchangeId, Incoming, Kind, Message, Token, method};
+use crate::{Draft, ExchangeId, Incoming, Kind, Message, Token, method, option};
 
 impl Endpoint {
     /// Takes a datagram of the peer.
@@ -90,6 +90,7 @@ impl Endpoint {
                 Some(Incoming::NotificationReset { token })
             }
             (Some((Purpose::Request(request), _)), None) => {
+                self.courses.remove(request);
                 Some(Incoming::RequestReset { request })
             }
             (Some(_), None) => None,
@@ -122,37 +123,12 @@ impl Endpoint {
         true
     }
 
-    fn receive_response<'a>(&mut self, now: Instant, message: Message<'a>) -> Option<Incoming<'a>> {
-        let request = self.queue.request_of(message.token);
-        let is_understood = !has_unknown_critical(&message);
-        let Some(request) = request.filter(|_| is_understood) else {
-            if is_understood {
-                self.counters.unmatched += 1;
-            } else {
-                self.counters.malformed += 1;
-            }
-            if message.kind == Kind::Confirmable {
-                self.transmit(now, empty(Kind::Reset, message.id));
-            }
-            return None;
-        };
-        // A response acknowledges, even when it overtakes its ACK (RFC 7252 5.3.2).
-        self.queue.remove_request(request);
-        match message.kind {
-            Kind::Confirmable => {
-                let acknowledgement = empty(Kind::Acknowledgement, message.id);
-                self.finish(now, &message, &acknowledgement);
-                self.transmit(now, acknowledgement);
-            }
-            Kind::NonConfirmable => self.finish(now, &message, &[]),
-            Kind::Acknowledgement | Kind::Reset => {}
-        }
-        self.start_next(now);
-        Some(Incoming::Response { request, message })
-    }
-
-    fn receive_request<'a>(&mut self, now: Instant, message: Message<'a>) -> Option<Incoming<'a>> {
-        match self.admit(now, &message) {
+    fn receive_request<'a>(
+        &mut self,
+        now: Instant,
+        mut message: Message<'a>,
+    ) -> Option<Incoming<'a>> {
+        match self.admit(now, &mut message) {
             Ok(Admission::Open(inspected)) => {
                 let exchange = self.exchange(now, &message, &inspected);
                 let (key, id) = (exchange.key, exchange.exchange);
@@ -168,9 +144,9 @@ impl Endpoint {
     }
 
     /// Decides what a new request meets with.
-    fn admit(&mut self, now: Instant, message: &Message<'_>) -> Result<Admission, Refusal> {
+    fn admit(&mut self, now: Instant, message: &mut Message<'_>) -> Result<Admission, Refusal> {
         let is_confirmable = message.kind == Kind::Confirmable;
-        let inspected = match self.keyed.inspect(message) {
+        let mut inspected = match self.keyed.inspect(message) {
             Ok(inspected) => inspected,
             // A NON with an option we must understand and do not is rejected,
             // which for a NON is silence (RFC 7252 5.4.1).
@@ -179,12 +155,12 @@ impl Endpoint {
             }
             Err(refusal) => return Err(refusal),
         };
-        if inspected.block1.is_some_and(|block| block.more || block.number > 0) {
-            let reason = "requests in blocks are not supported";
-            return Err(Refusal { code: Code::REQUEST_ENTITY_TOO_LARGE, reason });
+        if let Some(block) = inspected.block1.filter(|block| block.more) {
+            self.take_block(now, message, block)?;
+            return Ok(Admission::Answered);
         }
         if inspected.block2.is_some_and(|block| block.number > 0) {
-            if self.bodies.has(inspected.key) {
+            if self.bodies.has(inspected.key.representation) {
                 return self.serve_block(now, message, &inspected);
             }
             if !is_safe(message.code) {
@@ -199,6 +175,13 @@ impl Endpoint {
                 true => Err(Refusal { code: Code::SERVICE_UNAVAILABLE, reason }),
                 false => Ok(Admission::Ignored),
             };
+        }
+        if let Some(block) = inspected.block1 {
+            self.take_last_block(now, message, block)?;
+            if message.code == method::FETCH {
+                // What it asks for is in the whole payload.
+                inspected.key = self.keyed.inspect(message)?.key;
+            }
         }
         Ok(Admission::Open(inspected))
     }
@@ -215,7 +198,7 @@ impl Endpoint {
         let until = now + self.config.max_transmit_wait();
         let datagram = self
             .bodies
-            .serve(exchange.key, &cut, until)
+            .serve(exchange.key.representation, &cut, until)
             .ok_or(Refusal { code: Code::BAD_REQUEST, reason: BEYOND_THE_END })?;
         self.finish(now, message, &datagram);
         self.transmit(now, datagram);
@@ -228,19 +211,29 @@ impl Endpoint {
     }
 
     fn refuse(&mut self, now: Instant, message: &Message<'_>, refusal: &Refusal) {
+        let mut draft = refusal.draft();
+        if refusal.code == Code::REQUEST_ENTITY_TOO_LARGE {
+            let most = u32::try_from(self.config.max_body).unwrap_or(u32::MAX);
+            draft.add_option_uint(option::SIZE1, most);
+        }
+        self.answer_now(now, message, &draft);
+    }
+
+    /// Answers a request that opens no exchange.
+    pub(super) fn answer_now(&mut self, now: Instant, message: &Message<'_>, draft: &Draft) {
         let (kind, id) = match message.kind {
             Kind::Confirmable => (Kind::Acknowledgement, message.id),
             Kind::NonConfirmable | Kind::Acknowledgement | Kind::Reset => {
                 (Kind::NonConfirmable, self.source.message_id())
             }
         };
-        let datagram = refusal.draft().encode(kind, id, message.token);
+        let datagram = draft.encode(kind, id, message.token);
         self.finish(now, message, &datagram);
         self.transmit(now, datagram);
     }
 
     /// Remembers what answered a message that arrives now.
-    fn finish(&mut self, now: Instant, message: &Message<'_>, datagram: &[u8]) {
+    pub(super) fn finish(&mut self, now: Instant, message: &Message<'_>, datagram: &[u8]) {
         let until = now + lifetime(message.kind, &self.config);
         self.answers.insert(now, Finished { id: message.id, until, datagram }, &self.config);
     }

@@ -86,7 +86,7 @@ impl Endpoint {
         mut draft: Draft,
     ) -> Vec<u8> {
         // Whatever was there to fetch under this key is superseded.
-        self.bodies.remove(key);
+        self.bodies.remove(key.representation);
         if !draft.code.is_success() {
             return cut.error(&draft);
         }
@@ -99,7 +99,12 @@ impl Endpoint {
             return cut.error(&refusal.draft());
         };
         if !piece.is_last {
-            self.bodies.keep(key, draft, etag, now + self.config.max_transmit_wait());
+            self.bodies.keep(
+                key.representation,
+                draft,
+                etag,
+                now + self.config.max_transmit_wait(),
+            );
         }
         piece.datagram
     }

@@ -60,7 +60,7 @@ fn a_large_answer_is_fetched_by_blocks_and_the_engine_asked_once() {
         assert_eq!(message.option(option::ETAG), Some(etag));
         assert_eq!(message.option_uint(option::SIZE2), None);
         assert_eq!(message.content_format(), Some(ContentFormat::TLV));
-        all.extend_from_slice(message.payload);
+        all.extend_from_slice(&message.payload);
     }
     assert_eq!(all, body(2500));
     assert!(endpoint.is_idle());
@@ -88,7 +88,7 @@ fn whatever_size_the_peer_wants_the_body_arrives_whole() {
                     message.payload.len() == size as usize,
                     more || len % size as usize == 0
                 );
-                all.extend_from_slice(message.payload);
+                all.extend_from_slice(&message.payload);
                 if !more {
                     break;
                 }
@@ -276,7 +276,6 @@ fn what_is_asked_for_differs_by_method_path_query_accept_and_fetch_payload() {
     }
     let same = read()
         .option_uint(option::OBSERVE, 0)
-        .option_uint(option::BLOCK2, 2)
         .option_uint(option::SIZE2, 0)
         .option(option::ETAG, &[1]);
     assert_eq!(key(&same), keys[0]);
@@ -358,7 +357,8 @@ fn errors_are_never_cut_into_blocks() {
     let datagram =
         respond(&mut endpoint, 2, with_payload(Draft::new(Code::NOT_FOUND), text.as_bytes()));
     assert!(datagram.len() <= 64 && datagram.len() > 60);
-    let cut = std::str::from_utf8(decode(&datagram).payload).unwrap();
+    let cut =
+        str::from_utf8(&datagram[datagram.len() - decode(&datagram).payload.len()..]).unwrap();
     assert!(text.starts_with(cut));
     assert_eq!(decode(&datagram).option(option::BLOCK2), None);
 }

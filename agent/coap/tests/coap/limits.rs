@@ -238,7 +238,12 @@ fn a_flood_of_any_kind_does_not_grow_the_state() {
             }
             endpoint.notify(now, token(&id.to_be_bytes()), key, kind, large);
         }
-        endpoint.request(now, read());
+        endpoint.request(now, with_payload(read(), &[1; 2000]));
+        let begun = Draft::new(method::PUT)
+            .option(option::REQUEST_TAG, &id.to_be_bytes())
+            .option_uint(option::BLOCK1, 0x0e);
+        let begun = with_payload(begun, &[1; 1024]).encode(kind, id ^ 1, token(b"up"));
+        endpoint.handle_datagram(now, &begun);
         endpoint.handle_datagram(now, &random.seed());
         endpoint.handle_timeout(now);
         while let Some(datagram) = endpoint.poll_transmit() {

@@ -6,5 +6,7 @@ mod limits;
 mod message;
 mod notifying;
 mod requesting;
+mod sending;
 mod support;
+mod uploading;
 mod wire;

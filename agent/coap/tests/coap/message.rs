@@ -49,7 +49,7 @@ fn redraft(message: &Message<'_>) -> Draft {
     let draft = message
         .options()
         .fold(Draft::new(message.code), |draft, (number, value)| draft.option(number, value));
-    with_payload(draft, message.payload)
+    with_payload(draft, &message.payload)
 }
 
 #[test]
@@ -199,7 +199,7 @@ proptest! {
         let message = Message::decode(&datagram).unwrap();
         prop_assert_eq!((message.kind, message.code, message.id), (kind, code, id));
         prop_assert_eq!(message.token, token);
-        prop_assert_eq!(message.payload, draft.payload.as_slice());
+        prop_assert_eq!(&*message.payload, draft.payload.as_slice());
         let mut expected = options.clone();
         expected.sort_by_key(|(number, _)| *number);
         let found: Vec<_> =

@@ -210,15 +210,10 @@ fn an_answer_with_an_unknown_critical_option_is_rejected() {
     endpoint.request(at(0), register());
     let token = decode(&sent_one(&mut endpoint)).token;
     let answer = Draft::new(Code::UNAUTHORIZED)
-        .option(option::ECHO, &[1; 8])
+        .option(option::NO_RESPONSE, &[1])
         .option_uint(option::BLOCK2, 0x0e)
         .encode(Kind::NonConfirmable, 1, token);
-    match endpoint.handle_datagram(at(1), &answer) {
-        Some(Incoming::Response { message, .. }) => {
-            assert_eq!(message.option(option::ECHO), Some([1; 8].as_slice()));
-        }
-        other => panic!("{other:?}"),
-    }
+    assert!(matches!(endpoint.handle_datagram(at(1), &answer), Some(Incoming::Response { .. })));
 }
 
 #[test]
@@ -239,7 +234,7 @@ fn one_confirmable_message_is_in_flight_at_a_time() {
     // answer that the peer waits for goes before what was there first.
     swallow(&mut endpoint, at(1100), &empty(Kind::Acknowledgement, decode(&datagram).id));
     let separate = sent_one(&mut endpoint);
-    assert_eq!(decode(&separate).payload, b"separate");
+    assert_eq!(*decode(&separate).payload, *b"separate");
     swallow(&mut endpoint, at(1100), &empty(Kind::Acknowledgement, decode(&separate).id));
     let datagram = sent_one(&mut endpoint);
     let done = Draft::new(Code::CREATED).encode(
@@ -250,7 +245,7 @@ fn one_confirmable_message_is_in_flight_at_a_time() {
     let incoming = endpoint.handle_datagram(at(1200), &done);
     assert!(matches!(incoming, Some(Incoming::Response { request, .. }) if request == second));
     let notification = sent_one(&mut endpoint);
-    assert_eq!(decode(&notification).payload, b"n");
+    assert_eq!(*decode(&notification).payload, *b"n");
     let acknowledgement = empty(Kind::Acknowledgement, decode(&notification).id);
     let incoming = endpoint.handle_datagram(at(1400), &acknowledgement);
     assert!(matches!(incoming, Some(Incoming::NotificationAcknowledged { .. })));

@@ -111,7 +111,7 @@ pub(crate) fn show(datagram: &[u8]) -> String {
         }
     }
     if !message.payload.is_empty() {
-        write!(text, " {}", String::from_utf8_lossy(message.payload)).unwrap();
+        write!(text, " {}", String::from_utf8_lossy(&message.payload)).unwrap();
     }
     text
 }

@@ -1,5 +1,7 @@
 //! CoAP mapping of the operations (Core 1, Transport 2.4 to 2.6).
 
+use std::borrow::Cow;
+
 use lwm2m_coap::{Draft, Message, method, option};
 use lwm2m_model::{
     AttributeUpdate, Code, Content, ContentFormat, Operation, Path, PathError, Reply, Request,
@@ -10,10 +12,11 @@ use lwm2m_model::{
 ///
 /// # Errors
 /// What has to be answered if the message is no LwM2M request.
-pub(crate) fn to_request(message: &Message<'_>) -> Result<Request, RequestError> {
-    let options = Options::read(message)?;
+pub(crate) fn to_request(mut message: Message<'_>) -> Result<Request, RequestError> {
+    let payload = std::mem::take(&mut message.payload);
+    let options = Options::read(&message)?;
     let path = options.path()?;
-    let content = content(message, options.content_format);
+    let content = content(payload, options.content_format);
     let operation = match message.code {
         method::GET => options.get()?,
         method::PUT if content.is_none() && !options.queries.is_empty() => {
@@ -39,7 +42,7 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn read(message: &Message<'a>) -> Result<Self, RequestError> {
+    fn read(message: &'a Message<'_>) -> Result<Self, RequestError> {
         let mut options = Self::default();
         for (number, value) in message.options() {
             match number {
@@ -147,12 +150,12 @@ fn post(path: &Path, content: Option<&Content>) -> Result<Operation, RequestErro
     }
 }
 
-fn content(message: &Message<'_>, format: Option<ContentFormat>) -> Option<Content> {
-    (format.is_some() || !message.payload.is_empty())
-        .then(|| Content { format, payload: message.payload.to_vec() })
+fn content(payload: Cow<'_, [u8]>, format: Option<ContentFormat>) -> Option<Content> {
+    (format.is_some() || !payload.is_empty())
+        .then(|| Content { format, payload: payload.into_owned() })
 }
 
-fn bad_request(reason: impl Into<std::borrow::Cow<'static, str>>) -> RequestError {
+fn bad_request(reason: impl Into<Cow<'static, str>>) -> RequestError {
     RequestError::new(Code::BAD_REQUEST, reason)
 }
 
@@ -171,7 +174,7 @@ mod tests {
 
     fn parse(draft: &Draft) -> Result<Request, RequestError> {
         let datagram = draft.encode(Kind::Confirmable, 1, Token::default());
-        to_request(&Message::decode(&datagram).unwrap())
+        to_request(Message::decode(&datagram).unwrap())
     }
 
     fn draft(code: Code, path: &str) -> Draft {
