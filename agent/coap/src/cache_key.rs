@@ -10,11 +10,20 @@ use crate::event::Refusal;
 use crate::message::uint;
 use crate::{Message, Random, method, option};
 
-/// What a request asks for: what a notification has to know of the request that began
-/// its observation.
+/// What a request asks for, and in blocks of which size: what a notification has to
+/// know of the request that began its observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CacheKey {
     pub(crate) representation: Representation,
+    /// Size exponent of the Block2 option, if the request had one.
+    szx: Option<u8>,
+}
+
+impl CacheKey {
+    /// The first block in the size that the request asked for (RFC 7959 2.4, 2.6).
+    pub(crate) fn first_block(self) -> Option<Block> {
+        self.szx.map(Block::first)
+    }
 }
 
 /// What makes two requests ask for the same representation (RFC 7252 5.4.6):
@@ -90,7 +99,7 @@ impl Keyed {
             hasher.write(&message.payload);
         }
         let representation = Representation(hasher.finish());
-        let key = CacheKey { representation };
+        let key = CacheKey { representation, szx: block2.map(|block: Block| block.szx) };
         Ok(Inspected { key, block1, block2 })
     }
 

@@ -136,12 +136,13 @@ impl Endpoint {
     /// [`Event::NotificationTimedOut`] follows at once.
     ///
     /// One that does not fit a datagram goes out as its first block; the peer
-    /// fetches the rest by GET (RFC 7959 2.6).
+    /// fetches the rest by GET (RFC 7959 2.6). Its size is the one that the request
+    /// asked for, if it did.
     pub fn notify(&mut self, now: Instant, token: Token, key: CacheKey, kind: Kind, draft: Draft) {
         self.clock = now;
         let id = if kind == Kind::Confirmable { 0 } else { self.source.message_id() };
         let kind = if kind == Kind::Confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
-        let (asked, max_datagram) = (None, self.config.max_datagram);
+        let (asked, max_datagram) = (key.first_block(), self.config.max_datagram);
         let cut = Cut { kind, id, token, asked, max_datagram };
         let datagram = self.shape(now, key, &cut, draft);
         if kind == Kind::Confirmable {

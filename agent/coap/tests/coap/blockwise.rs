@@ -312,6 +312,42 @@ fn a_large_notification_is_its_first_block_and_the_rest_is_fetched_without_obser
 }
 
 #[test]
+fn notifications_keep_the_block_size_that_the_observe_asked_for() {
+    let observe = |size: Option<u32>| {
+        let draft = read().option_uint(option::OBSERVE, 0);
+        let draft = size.iter().fold(draft, |draft, szx| draft.option_uint(option::BLOCK2, *szx));
+        draft.encode(Kind::Confirmable, 1, token(b"o"))
+    };
+    // (asked for, largest datagram, size of the blocks)
+    for (asked, max_datagram, expected) in
+        [(Some(2), 1152, 64), (Some(6), 300, 256), (None, 1152, 1024), (Some(0), 1152, 16)]
+    {
+        let mut endpoint = endpoint_with(|config| config.max_datagram = max_datagram);
+        let (exchange, key) = accept_with_key(&mut endpoint, at(0), &observe(asked));
+        endpoint.respond(at(0), exchange, content("small").option_uint(option::OBSERVE, 0));
+        sent(&mut endpoint);
+        for sequence in 1..3 {
+            let draft = large(1500).option_uint(option::OBSERVE, sequence);
+            endpoint.notify(at(1), token(b"o"), key, Kind::NonConfirmable, draft);
+            let datagram = sent_one(&mut endpoint);
+            assert_eq!(block(&decode(&datagram)), (0, true, expected));
+            assert_eq!(decode(&datagram).payload.len(), expected as usize);
+        }
+        // The rest is fetched in any size.
+        let rest = get_block(2, expected / 16, 0);
+        swallow(&mut endpoint, at(2), &rest);
+        assert_eq!(
+            *decode(&sent_one(&mut endpoint)).payload,
+            body(1500)[expected as usize..][..16]
+        );
+        let small = content("small").option_uint(option::OBSERVE, 3);
+        endpoint.notify(at(3), token(b"o"), key, Kind::NonConfirmable, small);
+        let datagram = sent_one(&mut endpoint);
+        assert_eq!(decode(&datagram).option(option::BLOCK2).is_some(), asked.is_some());
+    }
+}
+
+#[test]
 fn a_newer_representation_supersedes_the_one_being_fetched() {
     let mut endpoint = endpoint();
     let (exchange, key) = accept_with_key(&mut endpoint, at(0), &get(Kind::Confirmable, 1));
