@@ -29,6 +29,14 @@ pub mod option {
     pub const OBSERVE: u16 = 6;
     /// Block2
     pub const BLOCK2: u16 = 23;
+    /// Block1
+    pub const BLOCK1: u16 = 27;
+    /// Size1
+    pub const SIZE1: u16 = 60;
+    /// Echo
+    pub const ECHO: u16 = 252;
+    /// Request-Tag
+    pub const REQUEST_TAG: u16 = 292;
 }
 
 /// A request that a story wants the server to send.
@@ -42,6 +50,8 @@ pub struct Ask {
     pub(crate) observed: Option<String>,
     pub(crate) cancels: bool,
     pub(crate) uninvited: bool,
+    /// Where the block begins that goes out, and its size exponent.
+    pub(crate) block: Option<(usize, u32)>,
 }
 
 impl Ask {
@@ -59,6 +69,7 @@ impl Ask {
             observed: None,
             cancels: false,
             uninvited: false,
+            block: None,
         }
     }
 
@@ -157,6 +168,19 @@ impl Ask {
         Self { uninvited: true, ..self }
     }
 
+    /// Sent in blocks of 2^(exponent + 4) bytes (RFC 7959 2.5).
+    #[must_use]
+    pub fn in_blocks(self, exponent: u32) -> Self {
+        Self { block: Some((0, exponent)), ..self }
+    }
+
+    /// The block that follows when the device has said go on.
+    pub(crate) fn next_block(&self, answer: &Packet) -> Option<Self> {
+        let (offset, exponent) = self.block?;
+        let wanted = Block::of(answer, CoapOption::Block1)?.exponent.min(exponent);
+        Some(Self { block: Some((offset + (16 << exponent), wanted)), ..self.clone() })
+    }
+
     pub(crate) fn packet(&self, token: &[u8], id: u16) -> Packet {
         let mut packet = Packet::new();
         packet.header.code = MessageClass::from(self.method);
@@ -171,11 +195,24 @@ impl Ask {
             packet.add_option(CoapOption::from(*number), value.clone());
         }
         packet.payload.clone_from(&self.payload);
+        if let Some((offset, exponent)) = self.block {
+            let end = (offset + (16 << exponent)).min(self.payload.len());
+            let block = Block {
+                number: (offset >> (exponent + 4)) as u32,
+                more: end < self.payload.len(),
+                exponent,
+            };
+            packet.add_option(CoapOption::Block1, block.value());
+            packet.payload = self.payload[offset.min(end)..end].to_vec();
+        }
         packet
     }
 }
 
-/// A Block2 value: number, whether more follow, size exponent.
+/// An option that `coap-lite` has no name for.
+pub(crate) const ECHO: CoapOption = CoapOption::Unknown(option::ECHO);
+
+/// A Block1 or Block2 value: number, whether more follow, size exponent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block {
     pub(crate) number: u32,
@@ -184,13 +221,21 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    pub(crate) fn of(packet: &Packet) -> Option<Self> {
-        let value = number(packet, CoapOption::Block2)?;
+    pub(crate) fn of(packet: &Packet, option: CoapOption) -> Option<Self> {
+        let value = number(packet, option)?;
         Some(Self { number: value >> 4, more: value & 8 != 0, exponent: value & 7 })
     }
 
     pub(crate) fn asking_for(self, number: u32) -> Vec<u8> {
-        uint((number << 4) | self.exponent)
+        Self { number, more: false, ..self }.value()
+    }
+
+    pub(crate) fn value(self) -> Vec<u8> {
+        uint((self.number << 4) | (u32::from(self.more) << 3) | self.exponent)
+    }
+
+    pub(crate) fn offset(self) -> usize {
+        (self.number as usize) << (self.exponent + 4)
     }
 }
 

@@ -270,12 +270,18 @@ impl SmallServer {
             MessageType::NonConfirmable | MessageType::Reset => Delivery::NonConfirmable,
         };
         let mut sent = self.asking.under_way.swap_remove(place);
+        if message::code(packet) == Code::CONTINUE
+            && let Some(ask) = sent.ask.next_block(packet)
+        {
+            let token = self.asking.token();
+            return self.start(now, sent.purpose, ask, sent.to, token);
+        }
         sent.body.extend(&packet.payload);
         sent.blocks += 1;
         let observe = message::number(packet, CoapOption::Observe);
         let size = message::number(packet, CoapOption::Size2);
         let (observe, size) = *sent.first.get_or_insert((observe, size));
-        if let Some(block) = Block::of(packet).filter(|block| block.more) {
+        if let Some(block) = Block::of(packet, CoapOption::Block2).filter(|block| block.more) {
             return self.next_block(now, sent, block);
         }
         let code = message::code(packet);
@@ -323,7 +329,10 @@ impl SmallServer {
 
     /// A notification came in its first block: asks for the rest of it.
     pub(super) fn fetch_rest(&mut self, now: Instant, notice: usize, path: &str, packet: &Packet) {
-        let (Some(block), Some(to)) = (Block::of(packet), self.heard_from) else { return };
+        let (Some(block), Some(to)) = (Block::of(packet, CoapOption::Block2), self.heard_from)
+        else {
+            return;
+        };
         let mut ask = Ask::read(path);
         if let Some(format) = message::format(packet) {
             ask = ask.accept(format);

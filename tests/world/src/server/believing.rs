@@ -189,7 +189,7 @@ impl SmallServer {
             payload,
             is_stale,
         });
-        if message::Block::of(packet).is_some_and(|block| block.more) {
+        if message::Block::of(packet, CoapOption::Block2).is_some_and(|block| block.more) {
             self.fetch_rest(now, self.notices.len() - 1, &path, packet);
         }
     }

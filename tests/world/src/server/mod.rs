@@ -5,6 +5,7 @@
 
 mod asking;
 mod believing;
+mod gathering;
 mod registering;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,6 +36,10 @@ pub struct Manner {
     pub answers_after: Option<Duration>,
     /// What it does with notifications that it knows.
     pub on_notice: OnNotice,
+    /// Size exponent of the largest block of a request that it likes.
+    pub largest_block: u32,
+    /// Refuses a Register without this Echo and says so (RFC 9175 2).
+    pub challenge: Option<Vec<u8>>,
     /// Segments of the Location-Path before the number of the registration.
     pub location: Vec<&'static str>,
 }
@@ -48,6 +53,8 @@ impl Default for Manner {
             is_silent: false,
             answers_after: None,
             on_notice: OnNotice::Take,
+            largest_block: 6,
+            challenge: None,
             location: vec!["rd"],
         }
     }
@@ -71,6 +78,8 @@ pub struct SmallServer {
     answered: BTreeMap<(Address, u16), (Instant, Vec<u8>)>,
     /// So many answers make it look for those that are out of date.
     prune_at: usize,
+    /// Blocks of a request of the device so far, and how many.
+    half: Option<(Vec<u8>, u32)>,
     /// Separate answers that wait for their time.
     delayed: Vec<(Instant, Address, Packet)>,
     next_id: u16,
@@ -90,6 +99,7 @@ impl SmallServer {
             outbox: VecDeque::new(),
             answered: BTreeMap::new(),
             prune_at: 64,
+            half: None,
             delayed: Vec::new(),
             next_id: dice.number() as u16,
             next_location: 1,
@@ -107,6 +117,7 @@ impl SmallServer {
         self.believed = None;
         self.asking.forget();
         self.answered.clear();
+        self.half = None;
         self.delayed.clear();
         self.heard_from = None;
         self.next_id = self.dice.number() as u16;

@@ -24,6 +24,8 @@ pub struct DeviceRequest {
     pub format: Option<u16>,
     /// The payload as text.
     pub body: String,
+    /// In how many blocks it came; 0 if it came whole.
+    pub blocks: u32,
     /// What it was answered.
     pub code: Code,
 }
@@ -43,7 +45,14 @@ impl SmallServer {
             .unwrap_or_else(|| panic!("no {operation} has come"))
     }
 
-    pub(super) fn request(&mut self, now: Instant, from: Address, packet: &Packet) {
+    /// Takes a request that is here whole.
+    pub(super) fn whole_request(
+        &mut self,
+        now: Instant,
+        from: Address,
+        packet: &Packet,
+        blocks: u32,
+    ) {
         let path = message::texts(packet, CoapOption::UriPath);
         let query = message::texts(packet, CoapOption::UriQuery);
         let method = message::code(packet).byte();
@@ -68,6 +77,7 @@ impl SmallServer {
             query,
             format: message::format(packet).map(|format| format.0),
             body: String::from_utf8_lossy(&packet.payload).into_owned(),
+            blocks,
             code,
         });
         self.answer(now, from, packet, code);
@@ -76,6 +86,9 @@ impl SmallServer {
     fn register(&mut self, now: Instant, from: Address, query: &[String], packet: &Packet) -> Code {
         if let Some(code) = self.manner.refuses_register {
             return code;
+        }
+        if self.manner.challenge.as_ref() != packet.get_first_option(message::ECHO) {
+            return Code::UNAUTHORIZED;
         }
         let parameters: BTreeMap<&str, &str> =
             query.iter().map(|text| text.split_once('=').unwrap_or((text, ""))).collect();
@@ -133,6 +146,12 @@ impl SmallServer {
         let mut packet = Packet::new();
         packet.header.code = MessageClass::from(code.byte());
         packet.set_token(request.get_token().to_vec());
+        if let Some(block) = request.get_first_option(CoapOption::Block1) {
+            packet.add_option(CoapOption::Block1, block.clone());
+        }
+        if let (Code::UNAUTHORIZED, Some(echo)) = (code, &self.manner.challenge) {
+            packet.add_option(message::ECHO, echo.clone());
+        }
         if code == Code::CREATED {
             let location = self.believed.iter().flat_map(|believed| &believed.location);
             for segment in location {
