@@ -22,6 +22,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 const MAX_EXCHANGES: usize = 4;
 const MAX_QUEUE: usize = 4;
 
+/// Largest body that is put together from blocks.
+const MAX_BODY: usize = 4096;
+
 /// Largest state, as text: four bodies of 64 KiB take up to five characters a byte.
 const MAX_STATE: usize = 2_000_000;
 
@@ -31,6 +34,8 @@ struct World {
     open: Vec<(ExchangeId, CacheKey, Token)>,
     requests: Vec<RequestId>,
     last_sent: Vec<u8>,
+    /// Bytes of a request that the peer has sent in blocks.
+    uploaded: usize,
 }
 
 impl World {
@@ -41,6 +46,7 @@ impl World {
             answer_cache_bytes: 256,
             max_exchanges: MAX_EXCHANGES,
             max_queue: MAX_QUEUE,
+            max_body: MAX_BODY,
             ..Config::default()
         };
         Self {
@@ -49,6 +55,7 @@ impl World {
             open: Vec::new(),
             requests: Vec::new(),
             last_sent: Vec::new(),
+            uploaded: 0,
         }
     }
 
@@ -57,7 +64,7 @@ impl World {
         let argument = rest.first().copied().unwrap_or(0);
         let after = rest.get(1..).unwrap_or_default();
         let now = self.now;
-        match step % 12 {
+        match step % 14 {
             0 => {
                 let len = usize::from(argument).min(after.len());
                 let (datagram, after) = after.split_at(len);
@@ -102,7 +109,13 @@ impl World {
                 }
             }
             // An answer that fits what we sent last, or nearly.
-            10 => self.reply(argument),
+            10 => self.reply(argument, draft(Code::CHANGED, argument)),
+            11 => {
+                let (&kind, after) = after.split_first().unwrap_or((&0, after));
+                self.reply(kind, self.of_many(argument, kind));
+                return after;
+            }
+            12 => self.upload(argument),
             _ => {
                 let szx = u32::from(argument & 7);
                 let number = u32::from(argument >> 3);
@@ -116,22 +129,74 @@ impl World {
         after
     }
 
-    fn reply(&mut self, argument: u8) {
+    /// An answer that asks for more messages or is one of many.
+    fn of_many(&self, argument: u8, choice: u8) -> Draft {
+        let asked = Message::decode(&self.last_sent).ok();
+        let asked = |number| asked.as_ref().and_then(|last| last.option_uint(number));
+        // The block that was sent or asked for, in another size for some arguments.
+        let near = |number: u16| {
+            let block = asked(number).unwrap_or(u32::from(argument >> 5)) & !8;
+            if argument & 16 == 0 { block } else { (block & !7) | u32::from(argument & 7) }
+        };
+        let more = u32::from(argument & 8);
+        match choice >> 5 {
+            0 | 1 => {
+                Draft::new(Code::CONTINUE).option_uint(option::BLOCK1, near(option::BLOCK1) | more)
+            }
+            2 => Draft::new(Code::REQUEST_ENTITY_TOO_LARGE)
+                .option_uint(option::BLOCK1, near(option::BLOCK1) | more),
+            3 => Draft::new(Code::UNAUTHORIZED)
+                .option(option::ECHO, &[1; 41][..usize::from(argument) % 42]),
+            4 => Draft::new(Code::CHANGED).option_uint(option::BLOCK1, near(option::BLOCK1)),
+            _ => {
+                let block = near(option::BLOCK2) | more;
+                let mut piece = Draft::new(Code::CONTENT).option_uint(option::BLOCK2, block);
+                piece.payload = vec![argument; 16 << (block & 7)];
+                piece
+            }
+        }
+    }
+
+    /// A block of a request of the peer: mostly the one that is next.
+    fn upload(&mut self, argument: u8) {
+        if argument & 0x80 != 0 {
+            self.uploaded = 0;
+        }
+        let szx = u32::from(argument & 3);
+        let (size, stray) = (16 << szx, u32::from(argument & 0x1c == 0x1c));
+        let block = ((((self.uploaded / size) as u32 + stray) & 0xff) << 4) | szx;
+        let more = u32::from(argument & 0x60 != 0) << 3;
+        let mut put = Draft::new(method::PUT)
+            .option(option::URI_PATH, b"3")
+            .option(option::REQUEST_TAG, &[argument >> 2 & 3])
+            .option_uint(option::BLOCK1, block | more);
+        put.payload = vec![argument; size];
+        self.uploaded += size;
+        let id = (self.uploaded as u16) << 2 | 1;
+        self.receive(&put.encode(Kind::Confirmable, id, Token::default()));
+    }
+
+    fn reply(&mut self, argument: u8, answer: Draft) {
         let Ok(last) = Message::decode(&self.last_sent) else { return };
         let (id, token) = (last.id, last.token);
         let empty = Draft::new(method::EMPTY);
         let datagram = match argument % 5 {
             0 => empty.encode(Kind::Acknowledgement, id, Token::default()),
             1 => empty.encode(Kind::Reset, id, Token::default()),
-            2 => draft(Code::CHANGED, argument).encode(Kind::Acknowledgement, id, token),
-            3 => draft(Code::CHANGED, argument).encode(Kind::Confirmable, id, token),
-            _ => draft(Code::CHANGED, argument).encode(Kind::NonConfirmable, id, token),
+            2 => answer.encode(Kind::Acknowledgement, id, token),
+            3 => answer.encode(Kind::Confirmable, id, token),
+            _ => answer.encode(Kind::NonConfirmable, id, token),
         };
         self.receive(&datagram);
     }
 
     fn receive(&mut self, datagram: &[u8]) {
         let incoming = self.endpoint.handle_datagram(self.now, datagram);
+        if let Some(Incoming::Request { message, .. } | Incoming::Response { message, .. }) =
+            &incoming
+        {
+            assert!(message.payload.len() <= MAX_BODY.max(datagram.len()));
+        }
         if let Some(Incoming::Request { exchange, key, message }) = incoming {
             assert!(self.open.iter().all(|(known, ..)| *known != exchange));
             self.open.push((exchange, key, message.token));
