@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use lwm2m_model::Version;
 
+use crate::BlockSize;
+
 /// Settings of a [`crate::Server`].
 #[derive(Clone)]
 pub struct ServerConfig {
@@ -33,6 +35,9 @@ pub struct ServerConfig {
     /// Requests that one device may have to answer at the same time (NSTART);
     /// a device in queue mode gets one at a time whatever this says.
     pub outstanding: usize,
+    /// Larger payloads go out in blocks of this size; blocks of devices are asked for
+    /// in it.
+    pub block_size: BlockSize,
 }
 
 impl Default for ServerConfig {
@@ -50,6 +55,7 @@ impl Default for ServerConfig {
             awake_time: AWAKE_TIME,
             grace: Duration::ZERO,
             outstanding: 1,
+            block_size: BlockSize::LARGEST,
         }
     }
 }

@@ -71,10 +71,11 @@ pub enum Error {
     /// The payload cannot be written in the format asked for.
     #[error("cannot encode the payload: {0}")]
     Encode(#[from] EncodeError),
-    /// The request does not fit into one message; Block1 is not offered.
-    #[error("the payload has {0} bytes, at most {max} fit", max = crate::message::MAX_PAYLOAD)]
+    /// The payload is larger than any that goes in blocks.
+    #[error("the payload has {0} bytes, at most {max} go out", max = crate::state::MAX_BODY)]
     TooLarge(usize),
-    /// The blocks of an answer do not make one body.
+    /// The answers to the blocks of a request, or the blocks of an answer, do not
+    /// belong together.
     #[error("block-wise answer: {0}")]
     Blocks(&'static str),
     /// The device takes no observation: it answered with an error code, or without

@@ -15,7 +15,7 @@ pub enum ServerEvent {
     Registered {
         /// The new registration.
         registration: Box<Registration>,
-        /// Bytes of the datagram.
+        /// Bytes of the datagrams, several if it came in blocks.
         bytes: usize,
     },
     /// A device updated its registration.
@@ -24,7 +24,7 @@ pub enum ServerEvent {
         endpoint: String,
         /// What the Update changed.
         changed: Changed,
-        /// Bytes of the datagram.
+        /// Bytes of the datagrams, several if it came in blocks.
         bytes: usize,
     },
     /// A device left.

@@ -6,6 +6,7 @@
 //! formats with the agent, never its CoAP layer, so that a mistake there cannot
 //! cancel out here.
 
+mod block;
 mod config;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use coap_lite;
 
+pub use block::{BlockSize, BlockSizeError};
 pub use config::{AWAKE_TIME, ServerConfig, Timings};
 pub use error::Error;
 pub use event::{Changed, Events, ServerEvent, Statistics};

@@ -11,7 +11,7 @@ use lwm2m_model::Version;
 use lwm2m_security::Psk;
 use lwm2m_test_server::prompt::{self, Session};
 use lwm2m_test_server::script::{Script, ScriptError};
-use lwm2m_test_server::{AWAKE_TIME, Server, ServerConfig, Timings};
+use lwm2m_test_server::{AWAKE_TIME, BlockSize, Server, ServerConfig, Timings};
 
 /// An LwM2M server to try devices with.
 #[derive(Debug, Parser)]
@@ -42,6 +42,10 @@ struct Arguments {
     /// Seconds without a message after which a device in queue mode sleeps.
     #[arg(long, value_name = "SECONDS", default_value_t = AWAKE_TIME.as_secs())]
     awake_time: u64,
+    /// Send larger payloads in blocks of this size, and ask devices for it: 16, 32 and
+    /// so on up to 1024.
+    #[arg(long, value_name = "BYTES", default_value_t = BlockSize::LARGEST)]
+    block_size: BlockSize,
     /// Run a script instead of the prompt; 1 is the exit code if it fails.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -62,6 +66,7 @@ impl Arguments {
             seed: self.seed,
             timings: if self.loss > 0 { Timings::persistent() } else { Timings::default() },
             awake_time: std::time::Duration::from_secs(self.awake_time),
+            block_size: self.block_size,
             ..ServerConfig::default()
         }
     }

@@ -1,11 +1,8 @@
 //! What we need of CoAP messages beyond what the `coap-lite` crate gives: numbers
-//! in options, blocks (RFC 7959), replies. Nothing here keeps state.
+//! in options, replies. Nothing here keeps state.
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use lwm2m_model::{Code, ContentFormat, Path};
-
-/// Most bytes of payload in one message (RFC 7959: the largest block).
-pub(crate) const MAX_PAYLOAD: usize = 1024;
 
 pub(crate) const GET: u8 = 1;
 pub(crate) const POST: u8 = 2;
@@ -15,6 +12,9 @@ pub(crate) const DELETE: u8 = 4;
 /// Value of the Observe option that starts an observation, and that ends one.
 pub(crate) const OBSERVE: u32 = 0;
 pub(crate) const CANCEL: u32 = 1;
+
+/// Names the request that blocks belong to (RFC 9175 3.2).
+pub(crate) const REQUEST_TAG: CoapOption = CoapOption::Unknown(292);
 
 /// What kind of message this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,49 +132,16 @@ pub(crate) fn texts(packet: &Packet, option: CoapOption) -> Option<Vec<String>> 
 /// The first critical option of a request that this server does not know
 /// (RFC 7252 5.4.1).
 pub(crate) fn unknown_critical(request: &Packet) -> Option<u16> {
-    const KNOWN: [CoapOption; 5] = [
+    const KNOWN: [CoapOption; 6] = [
         CoapOption::UriHost,
         CoapOption::UriPort,
         CoapOption::UriPath,
         CoapOption::UriQuery,
         CoapOption::Accept,
+        CoapOption::Block1,
     ];
     let known = |number| KNOWN.iter().any(|option| u16::from(*option) == number);
     request.options().map(|(number, _)| *number).find(|number| number % 2 == 1 && !known(*number))
-}
-
-/// A Block option (RFC 7959 2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Block {
-    pub(crate) number: u32,
-    pub(crate) more: bool,
-    size_exponent: u8,
-}
-
-impl Block {
-    /// The Block2 option of a response; `Err` if it is malformed.
-    pub(crate) fn of_response(packet: &Packet) -> Result<Option<Self>, &'static str> {
-        if packet.get_first_option(CoapOption::Block2).is_none() {
-            return Ok(None);
-        }
-        let value = number(packet, CoapOption::Block2).filter(|value| *value < 1 << 24);
-        let value = value.ok_or("malformed Block2 option")?;
-        let size_exponent = u8::try_from(value & 7).unwrap_or(7);
-        if size_exponent == 7 {
-            return Err("Block2 with the reserved size 7");
-        }
-        Ok(Some(Self { number: value >> 4, more: value & 8 != 0, size_exponent }))
-    }
-
-    pub(crate) fn size(self) -> usize {
-        1 << (self.size_exponent + 4)
-    }
-
-    /// Asks for the block of this number, of the same size.
-    pub(crate) fn ask(self, number: u32, request: &mut Packet) {
-        let value = (number << 4) | u32::from(self.size_exponent);
-        set_number(request, CoapOption::Block2, value);
-    }
 }
 
 const EMPTY_LENGTH: usize = 4;
@@ -211,14 +178,5 @@ mod tests {
             assert_eq!(packet.get_first_option(CoapOption::Observe).unwrap(), bytes);
             assert_eq!(number(&packet, CoapOption::Observe), Some(value));
         }
-    }
-
-    #[test]
-    fn a_block_beyond_4095_keeps_its_number() {
-        let mut packet = Packet::new();
-        let block = Block { number: 0, more: true, size_exponent: 2 };
-        block.ask(5000, &mut packet);
-        let read = Block::of_response(&packet).unwrap().unwrap();
-        assert_eq!((read.number, read.more, read.size()), (5000, false, 64));
     }
 }

@@ -8,9 +8,9 @@ use coap_lite::{CoapOption, Packet};
 use lwm2m_model::{ContentFormat, Entry, Path, WriteMode};
 use tokio::sync::oneshot;
 
-use crate::message::{self, MAX_PAYLOAD};
+use crate::message;
 use crate::observation::{CancelBy, Observation, ObservationKey};
-use crate::state::{Answer, Command, Job, Observe, Then};
+use crate::state::{Answer, Command, Job, MAX_BODY, Observe, Then};
 use crate::{Error, Response, Server};
 
 impl Server {
@@ -215,7 +215,7 @@ impl Server {
     }
 
     async fn enqueue(&self, endpoint: &str, job: Job) -> Result<(), Error> {
-        if job.packet.payload.len() > MAX_PAYLOAD {
+        if job.packet.payload.len() > MAX_BODY {
             return Err(Error::TooLarge(job.packet.payload.len()));
         }
         let endpoint = endpoint.to_owned();

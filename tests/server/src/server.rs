@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::event::{Events, Statistics};
 use crate::state::{Command, Links, State};
 use crate::wire::{Direction, Order, Wire};
-use crate::{Error, Registration, ServerConfig, ServerEvent};
+use crate::{BlockSize, Error, Registration, ServerConfig, ServerEvent};
 
 /// A running server. Clones are handles of the same one; it stops when the last
 /// handle is gone, or at [`Server::stop`].
@@ -212,6 +212,15 @@ impl Server {
     /// [`Error::Stopped`].
     pub async fn duplicate_requests(&self, switch: Switch) -> Result<(), Error> {
         self.tell(Command::DuplicateRequests(switch)).await
+    }
+
+    /// From now on payloads larger than this go out in blocks of this size, and blocks
+    /// of devices are asked for in it.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn set_block_size(&self, size: BlockSize) -> Result<(), Error> {
+        self.tell(Command::BlockSize(size)).await
     }
 
     pub(crate) async fn tell(&self, command: Command) -> Result<(), Error> {

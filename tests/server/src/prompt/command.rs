@@ -6,8 +6,8 @@ use std::time::Duration;
 use lwm2m_model::{Arguments, ContentFormat, Entry, Path, Value, WriteMode};
 
 use super::words::{distance, format_named, split};
-use crate::CancelBy;
 use crate::response::resource;
+use crate::{BlockSize, CancelBy};
 
 /// One command.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,11 @@ pub enum Command {
         /// Target.
         path: Path,
     },
+    /// Sets the size of blocks, for payloads that are larger.
+    Blocks {
+        /// How large.
+        size: BlockSize,
+    },
     /// Waits for something.
     Wait {
         /// For what.
@@ -119,6 +124,7 @@ impl Command {
             | Self::Delete { .. } => true,
             Self::Devices
             | Self::Use { .. }
+            | Self::Blocks { .. }
             | Self::Wait { .. }
             | Self::Help { .. }
             | Self::Quit => false,
@@ -168,6 +174,7 @@ pub const COMMANDS: &[Usage] = &[
     usage("cancel", "cancel PATH [--reset]", "end an observation, by request or by RST"),
     usage("create", "create PATH ID=VALUE ... [--format NAME]", "create an instance, /OBJECT/INSTANCE"),
     usage("delete", "delete PATH", "delete an instance"),
+    usage("blocks", "blocks SIZE", "send and fetch what is larger in blocks of 16 to 1024 bytes"),
     usage("wait", "wait registered|deregistered|updated|asleep|awake|notification PATH [SECONDS]", "wait for the device"),
     usage("help", "help [COMMAND]", "this list, or one command"),
     usage("quit", "quit", "leave"),
@@ -264,6 +271,7 @@ impl Line {
             }
             "create" => self.create()?,
             "delete" => Command::Delete { path: self.path()? },
+            "blocks" => Command::Blocks { size: self.size()? },
             "wait" => Command::Wait { condition: self.condition()?, within: self.seconds()? },
             "help" => Command::Help { about: self.words.pop_front() },
             "quit" => Command::Quit,
@@ -376,6 +384,10 @@ impl Line {
         let Some(word) = self.words.pop_front() else { return Ok(None) };
         let depth = word.parse().map_err(|_| self.wrong(format!("\"{word}\" is no depth")))?;
         Ok(Some(depth))
+    }
+
+    fn size(&mut self) -> Result<BlockSize, PromptError> {
+        self.word("a size")?.parse().map_err(|error| self.wrong(format!("{error}")))
     }
 
     fn seconds(&mut self) -> Result<Option<Duration>, PromptError> {
@@ -507,6 +519,7 @@ mod tests {
                 "wait notification /3/0/13",
                 Command::Wait { condition: Condition::Notification(path("/3/0/13")), within: None },
             ),
+            ("blocks 64", Command::Blocks { size: "64".parse().unwrap() }),
             ("help read", Command::Help { about: Some("read".into()) }),
             ("quit", Command::Quit),
         ];
@@ -538,6 +551,11 @@ mod tests {
                 "write /3 1",
                 "/3 cannot be written; \
                  usage: write PATH VALUE | ID=VALUE ... [--partial] [--format NAME]",
+            ),
+            (
+                "blocks 100",
+                "a block has 16, 32, 64, 128, 256, 512 or 1024 bytes, not \"100\"; \
+                 usage: blocks SIZE",
             ),
             ("discover /3 deep", "\"deep\" is no depth; usage: discover PATH [DEPTH]"),
             (

@@ -107,6 +107,10 @@ impl Session {
                     self.endpoint = Some(endpoint.clone());
                 }
             }
+            Command::Blocks { size } => {
+                let set = self.server.set_block_size(*size).await;
+                self.note_failure(set.map(|()| String::new()), out)?;
+            }
             Command::Wait { condition, within } => {
                 let waited = self.wait(condition, within.unwrap_or(PATIENCE)).await;
                 let text =
@@ -261,6 +265,7 @@ impl Session {
             Command::Delete { path } => answer(server.delete(&device, path)).await,
             Command::Devices
             | Command::Use { .. }
+            | Command::Blocks { .. }
             | Command::Wait { .. }
             | Command::Help { .. }
             | Command::Quit => Ok(None),

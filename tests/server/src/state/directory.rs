@@ -5,7 +5,8 @@
 //! 2. `POST /rd/ID?lt&b&Q`, perhaps with a list: 2.04.
 //! 3. `DELETE /rd/ID`: 2.02.
 //!
-//! Whatever is wrong is refused with its code and a reason as diagnostic payload.
+//! Each may come in blocks. Whatever is wrong is refused with its code and a reason as
+//! diagnostic payload.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -15,7 +16,9 @@ use lwm2m_model::{Code, ContentFormat, Instant, RequestError, Version};
 
 use super::conversation::Transmission;
 use super::device::Device;
+use super::gathering::MAX_BODY;
 use super::{Peer, State};
+use crate::block::Block;
 use crate::message;
 use crate::registration::{ObjectList, Parameters, bad};
 use crate::{Changed, Registration, ServerEvent};
@@ -34,7 +37,7 @@ impl State {
             Some(number) => {
                 Err(RequestError::new(Code::BAD_OPTION, format!("unknown option {number}")))
             }
-            None => self.route(now, peer, request, bytes),
+            None => self.gather(now, peer, request, bytes),
         };
         let id = self.conversation(now, peer).new_id();
         let separate =
@@ -49,9 +52,16 @@ impl State {
                 });
                 let mut reply = message::reply(request, error.code, id);
                 reply.payload = error.reason.as_bytes().to_vec();
+                if error.code == Code::REQUEST_ENTITY_TOO_LARGE {
+                    message::set_number(&mut reply, CoapOption::Size1, MAX_BODY as u32);
+                }
                 reply
             }
         };
+        if let (Ok(_), Ok(Some(block))) = (&served, Block::of(request, CoapOption::Block1)) {
+            let size = block.size.min(self.config.block_size);
+            Block { size, ..block }.put(CoapOption::Block1, &mut reply);
+        }
         match served {
             Ok(Served::Created { endpoint, .. })
                 if separate && message::is_confirmable(request) =>
@@ -62,6 +72,23 @@ impl State {
                 Some(message::empty(MessageType::Acknowledgement, request.header.message_id))
             }
             Ok(_) | Err(_) => Some(reply),
+        }
+    }
+
+    /// Lets a request through that is whole, or becomes whole by this block of it.
+    fn gather(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        request: &Packet,
+        bytes: usize,
+    ) -> Result<Served, RequestError> {
+        match Block::of(request, CoapOption::Block1).map_err(bad)? {
+            None => self.route(now, peer, request, bytes),
+            Some(block) => match self.gathering.add(now, peer, request, block, bytes)? {
+                Some(whole) => self.route(now, peer, &whole.request, whole.bytes),
+                None => Ok(Served::Continue),
+            },
         }
     }
 
@@ -287,9 +314,14 @@ impl State {
     }
 }
 
-/// A request that succeeded.
+/// A request that succeeded, so far.
 enum Served {
-    Created { endpoint: String, location: String },
+    /// Not yet: this was a block of it.
+    Continue,
+    Created {
+        endpoint: String,
+        location: String,
+    },
     Changed,
     Deleted,
 }
@@ -304,6 +336,7 @@ impl Served {
                 }
                 reply
             }
+            Self::Continue => message::reply(request, Code::CONTINUE, id),
             Self::Changed => message::reply(request, Code::CHANGED, id),
             Self::Deleted => message::reply(request, Code::DELETED, id),
         }

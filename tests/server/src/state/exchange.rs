@@ -1,8 +1,9 @@
 //! Our requests (RFC 7252 5, RFC 7959): sent confirmable, repeated until they are
-//! acknowledged, answered in the acknowledgement or separately, put together from
-//! blocks.
+//! acknowledged, answered in the acknowledgement or separately, cut to blocks and put
+//! together from blocks.
 //!
-//! 1. `start` gives the request a message ID and a token and sends it.
+//! 1. `start` gives the request a message ID and a token and sends it, or the first
+//!    block of it; then `upload` sees to the others.
 //! 2. An empty acknowledgement ends the repetition; the response follows.
 //! 3. A response with more blocks to come: the next one is asked for with a new
 //!    token, without Observe, so that notifications keep the old token.
@@ -15,9 +16,11 @@ use lwm2m_model::{Instant, Path};
 use tokio::sync::{mpsc, oneshot};
 
 use super::conversation::Transmission;
+use super::upload::Upload;
 use super::{Peer, State};
-use crate::message::{self, Block};
-use crate::{Delivery, Error, Notification, Traffic};
+use crate::block::Block;
+use crate::message;
+use crate::{BlockSize, Delivery, Error, Notification, Traffic};
 
 /// A request that waits for its turn.
 pub(crate) struct Job {
@@ -81,6 +84,8 @@ pub(super) struct Exchange {
     gives_up: Option<Instant>,
     started: Instant,
     traffic: Traffic,
+    /// The blocks of the request, if it has any.
+    upload: Option<Upload>,
     /// The first block and the payload so far.
     partial: Option<(Packet, Vec<u8>)>,
 }
@@ -123,6 +128,9 @@ impl State {
     ) {
         let mut request = message::below(root, &job.packet);
         request.set_token(job.token.unwrap_or_else(|| self.random.token()));
+        let size = self.config.block_size;
+        prefer(size, &mut request);
+        let upload = Upload::begin(&mut request, size, self.random.tag());
         let mut traffic = Traffic::default();
         let transmission = self.transmit(now, peer, &mut request, &mut traffic);
         let partial = match &job.then {
@@ -138,6 +146,7 @@ impl State {
             gives_up: None,
             started: now,
             traffic,
+            upload,
             partial,
         });
     }
@@ -269,6 +278,16 @@ impl State {
     ) {
         let mut exchange = self.exchanges.swap_remove(place);
         exchange.traffic.received.push(bytes);
+        if let Some(mut upload) = exchange.upload.take() {
+            match upload.answered(packet, &mut exchange.request) {
+                Ok(true) => {
+                    exchange.upload = Some(upload);
+                    return self.go_on(now, exchange);
+                }
+                Ok(false) => {}
+                Err(reason) => return self.fail(now, exchange, Error::Blocks(reason)),
+            }
+        }
         if exchange.partial.is_none() {
             self.begin_observation(now, &mut exchange, packet);
         }
@@ -276,15 +295,20 @@ impl State {
             Ok(next) => next,
             Err(reason) => return self.fail(now, exchange, Error::Blocks(reason)),
         };
-        let Some((block, number)) = next else {
+        let Some(block) = next else {
             let endpoint = exchange.endpoint.clone();
             self.complete(now, exchange, delivery);
             return self.send_waiting(now, &endpoint);
         };
-        let peer = exchange.peer();
         exchange.request.clear_option(CoapOption::Observe);
+        block.ask_next(&mut exchange.request);
+        self.go_on(now, exchange);
+    }
+
+    /// Sends the next message of an exchange, with a token of its own.
+    fn go_on(&mut self, now: Instant, mut exchange: Exchange) {
+        let peer = exchange.peer();
         exchange.request.set_token(self.random.token());
-        block.ask(number, &mut exchange.request);
         exchange.transmission =
             self.transmit(now, peer, &mut exchange.request, &mut exchange.traffic);
         exchange.gives_up = None;
@@ -323,12 +347,21 @@ impl State {
     }
 }
 
-/// Adds a block; the next one to ask for, if there is one.
+/// Asks for blocks of this size from the start (RFC 7959 2.4). To ask for the largest
+/// would change nothing.
+fn prefer(size: BlockSize, request: &mut Packet) {
+    let gets = u8::from(request.header.code) == message::GET;
+    if gets && size < BlockSize::LARGEST && request.get_option(CoapOption::Block2).is_none() {
+        Block::at(0, size).put(CoapOption::Block2, request);
+    }
+}
+
+/// Adds a block; gives it back if there are more to ask for.
 fn assemble(
     partial: &mut Option<(Packet, Vec<u8>)>,
     packet: &Packet,
-) -> Result<Option<(Block, u32)>, &'static str> {
-    let block = Block::of_response(packet)?;
+) -> Result<Option<Block>, &'static str> {
+    let block = Block::of(packet, CoapOption::Block2)?;
     let (first, body) = partial.get_or_insert_with(|| (packet.clone(), Vec::new()));
     let Some(block) = block else {
         if !body.is_empty() {
@@ -341,21 +374,21 @@ fn assemble(
     if etag(first) != etag(packet) || message::code(first) != message::code(packet) {
         return Err("the content changed between blocks");
     }
-    if u64::from(block.number) * block.size() as u64 != body.len() as u64 {
+    if block.offset() != body.len() {
         return Err("a block out of order");
     }
-    if packet.payload.len() > block.size() || (block.more && packet.payload.len() < block.size()) {
+    if !block.fits(packet.payload.len()) {
         return Err("a block of another size than it says");
     }
     if body.len() + packet.payload.len() > MAX_BODY {
         return Err("the body is too large");
     }
     body.extend_from_slice(&packet.payload);
-    Ok(block.more.then_some((block, block.number + 1)))
+    Ok(block.more.then_some(block))
 }
 
-/// Most bytes put together from blocks.
-const MAX_BODY: usize = 1 << 20;
+/// Most bytes put together from blocks, or cut to them.
+pub(crate) const MAX_BODY: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -373,8 +406,8 @@ mod tests {
     #[test]
     fn blocks_in_order_make_a_body() {
         let mut partial = None;
-        let (next, number) = assemble(&mut partial, &block(0x08, &[1; 16], 1)).unwrap().unwrap();
-        assert_eq!((next.size(), number), (16, 1));
+        let first = assemble(&mut partial, &block(0x08, &[1; 16], 1)).unwrap().unwrap();
+        assert_eq!((first.size.bytes(), first.number), (16, 0));
         assert_eq!(assemble(&mut partial, &block(0x10, &[2; 3], 1)), Ok(None));
         assert_eq!(partial.unwrap().1.len(), 19);
     }
@@ -386,7 +419,7 @@ mod tests {
             (block(0x28, &[2; 16], 1), "a block out of order"),
             (block(0x18, &[2; 15], 1), "a block of another size than it says"),
             (block(0x10, &[2; 17], 1), "a block of another size than it says"),
-            (block(0x1f, &[2; 16], 1), "Block2 with the reserved size 7"),
+            (block(0x1f, &[2; 16], 1), "a Block option with the reserved size 7"),
         ];
         for (second, reason) in cases {
             let mut partial = None;

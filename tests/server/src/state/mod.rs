@@ -3,15 +3,18 @@
 //!
 //! `conversation` is the message layer towards one address, `links` the DTLS below
 //! it; `directory` takes registrations, `exchange` sends requests, `observe` takes
-//! notifications, `device` knows who sleeps and what waits for it.
+//! notifications, `device` knows who sleeps and what waits for it. `gathering` has the
+//! blocks of requests that come, `upload` those of requests that go.
 
 mod conversation;
 mod device;
 mod directory;
 mod exchange;
+mod gathering;
 mod links;
 mod observe;
 mod random;
+mod upload;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -22,14 +25,15 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::event::Statistics;
 use crate::message::{self, Kind};
-use crate::{Registration, ServerConfig, ServerEvent, Switch};
+use crate::{BlockSize, Registration, ServerConfig, ServerEvent, Switch};
 
 use conversation::{Conversation, Transmission};
 use device::Device;
 use exchange::Exchange;
+use gathering::Gathering;
 use observe::Observed;
 
-pub(crate) use exchange::{Answer, Job, Observe, Then};
+pub(crate) use exchange::{Answer, Job, MAX_BODY, Observe, Then};
 pub(crate) use links::Links;
 pub(crate) use random::Random;
 
@@ -51,6 +55,7 @@ pub(crate) struct State {
     devices: BTreeMap<String, Device>,
     exchanges: Vec<Exchange>,
     observations: HashMap<Vec<u8>, Observed>,
+    gathering: Gathering,
     /// Separate responses to a Register that wait for their acknowledgement.
     separate: Vec<(String, Transmission)>,
     faults: Faults,
@@ -86,6 +91,7 @@ pub(crate) enum Command {
     RefuseNextRegister(Code),
     SeparateRegister(Switch),
     DuplicateRequests(Switch),
+    BlockSize(BlockSize),
 }
 
 impl State {
@@ -104,6 +110,7 @@ impl State {
             devices: BTreeMap::new(),
             exchanges: Vec::new(),
             observations: HashMap::new(),
+            gathering: Gathering::default(),
             separate: Vec::new(),
             faults: Faults::default(),
             outbox: VecDeque::new(),
@@ -148,9 +155,11 @@ impl State {
         self.retransmit_separate(now);
         self.expire(now);
         self.put_to_sleep(now);
-        self.conversations.values_mut().for_each(|conversation| {
-            conversation.forget_before(now, self.config.timings.exchange_lifetime);
-        });
+        let lifetime = self.config.timings.exchange_lifetime;
+        self.gathering.forget_before(now, lifetime);
+        self.conversations
+            .values_mut()
+            .for_each(|conversation| conversation.forget_before(now, lifetime));
     }
 
     /// Says goodbye on every link.
@@ -183,6 +192,7 @@ impl State {
             Command::DuplicateRequests(switch) => {
                 self.faults.duplicate_requests = switch == Switch::On
             }
+            Command::BlockSize(size) => self.config.block_size = size,
         }
     }
 

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use super::exchange::{Job, Then};
 use super::{Peer, State};
-use crate::message::{self, Block};
+use crate::block::Block;
+use crate::message;
 use crate::{Notification, ObservationKey, ServerEvent, Traffic};
 
 /// An observation that a device holds.
@@ -85,7 +86,7 @@ impl State {
             key: ObservationKey(token),
             bytes,
         };
-        match Block::of_response(packet) {
+        match Block::of(packet, CoapOption::Block2) {
             Ok(Some(block)) if block.more && goes_on => {
                 self.fetch_rest(notification, packet, block);
             }
@@ -102,7 +103,7 @@ impl State {
         let Some(observed) = self.observations.get(notification.key.token()) else { return };
         let mut packet = observed.request.clone();
         packet.clear_option(CoapOption::Observe);
-        block.ask(block.number + 1, &mut packet);
+        block.ask_next(&mut packet);
         let endpoint = observed.endpoint.clone();
         let (notification, first) = (Box::new(notification), first.clone());
         let then = Then::Notification { notification, first };

@@ -37,6 +37,11 @@ impl Random {
         self.next().to_le_bytes()[..2].iter().fold(0, |id, byte| (id << 8) | u16::from(*byte))
     }
 
+    /// A Request-Tag (RFC 9175 3.2).
+    pub(crate) fn tag(&mut self) -> u32 {
+        (self.next() >> 32) as u32
+    }
+
     pub(crate) fn token(&mut self) -> Vec<u8> {
         self.next().to_be_bytes().to_vec()
     }
