@@ -1,6 +1,7 @@
 //! The daemon as it is installed: its binary against real servers on loopback, a
 //! private bus and the service manager's socket, one file per theme.
 
+mod blocks;
 mod bus_methods;
 mod bus_signals;
 mod demo;
