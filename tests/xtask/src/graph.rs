@@ -122,6 +122,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lwm2m-security", &["lwm2m-model", "lwm2m-tls-ffi"]),
     ("lwm2m-transport", &["lwm2m-model", "lwm2m-engine", "lwm2m-security"]),
     ("lwm2m-objects", &["lwm2m-model", "lwm2m-engine"]),
+    // Usable on its own: it knows none of the others.
+    ("rauc-dbus", &[]),
     ("lwm2m-bus", &["lwm2m-model"]),
     (
         "lwm2md",
