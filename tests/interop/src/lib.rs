@@ -16,7 +16,7 @@ mod message;
 pub mod program;
 pub mod scenario;
 mod server;
-mod setup;
+pub mod setup;
 
 pub use agent::{Agent, AgentConfig};
 pub use error::{PeerError, Refusal};

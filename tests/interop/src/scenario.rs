@@ -1,4 +1,5 @@
-//! Which scenarios against foreign peers have run to their end, for `cargo xtask test`.
+//! Which scenarios against foreign programs have run to their end, and which could
+//! not, for `cargo xtask test`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,6 +12,18 @@ use crate::setup::target_directory;
 /// # Errors
 /// [`PeerError::System`] if the file cannot be written.
 pub fn ran(peer: &str, name: &str) -> Result<(), PeerError> {
+    add(&format!("{peer} {name}\n"))
+}
+
+/// Adds the line `not-run PEER REASON`: this machine lacks what the peer needs.
+///
+/// # Errors
+/// [`PeerError::System`] if the file cannot be written.
+pub fn not_run(peer: &str, reason: &str) -> Result<(), PeerError> {
+    add(&format!("not-run {peer} {reason}\n"))
+}
+
+fn add(line: &str) -> Result<(), PeerError> {
     let directory = target_directory();
     let file = directory.with_file_name("interop-scenarios.txt");
     // One write, at the end of the file whoever else writes to it.
@@ -18,6 +31,6 @@ pub fn ran(peer: &str, name: &str) -> Result<(), PeerError> {
         .create(true)
         .append(true)
         .open(&file)
-        .and_then(|mut open| open.write_all(format!("{peer} {name}\n").as_bytes()))
+        .and_then(|mut open| open.write_all(line.as_bytes()))
         .map_err(|e| PeerError::system(file.display().to_string(), e))
 }

@@ -11,18 +11,22 @@ use std::time::{Duration, SystemTime};
 use crate::{PeerError, program};
 
 /// One thing to prepare.
-pub(crate) struct Setup<'a> {
-    /// Names the lock and the stamp.
-    pub(crate) name: &'a str,
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// Names the lock.
+    pub name: &'a str,
     /// What the result is made from.
-    pub(crate) sources: &'a [PathBuf],
-    /// What is made; removed before it is made anew.
-    pub(crate) result: &'a Path,
+    pub sources: &'a [PathBuf],
+    /// The directory that is made; removed before it is made anew.
+    pub result: &'a Path,
 }
 
 impl Setup<'_> {
     /// Runs `commands` unless the result is newer than the sources.
-    pub(crate) fn ensure(&self, commands: &mut [Command]) -> Result<(), PeerError> {
+    ///
+    /// # Errors
+    /// [`PeerError::System`] for the files, [`PeerError::Setup`] if a command fails.
+    pub fn ensure(&self, commands: &mut [Command]) -> Result<(), PeerError> {
         let directory = target_directory();
         make_directory(&directory)?;
         let lock_path = directory.join(format!("{}.lock", self.name));
@@ -98,7 +102,7 @@ fn make_directory(path: &Path) -> Result<(), PeerError> {
 }
 
 /// Where peers are installed: below cargo's own target directory.
-pub(crate) fn target_directory() -> PathBuf {
+pub fn target_directory() -> PathBuf {
     let cargo = std::env::var_os("CARGO_TARGET_DIR");
     // Relative paths are the workspace's; a test runs in the folder of its crate.
     let root = source_directory().ancestors().nth(2).unwrap_or_else(source_directory);
