@@ -67,14 +67,18 @@ fn is_root() -> bool {
 
 const BUILD: &[&str] = &["gcc", "libc6-dev", "libssl-dev", "pkg-config"];
 /// For the tests: a bus and doubles of its services, foreign CoAP and DTLS stacks,
-/// network namespaces.
+/// network namespaces; RAUC with what its laboratory is made from (`gdbus`, `losetup`).
 const TESTS: &[&str] = &[
     "dbus",
     "iproute2",
     "libcoap3-bin",
+    "libglib2.0-bin",
+    "mount",
     "openssl",
     "python3",
     "python3-dbusmock",
     "python3-venv",
+    "rauc",
+    "squashfs-tools",
     "strace",
 ];

@@ -1,5 +1,7 @@
 //! `cargo xtask test` and `cargo xtask ci`.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::packages::{self, Purpose};
@@ -15,10 +17,11 @@ pub(crate) fn test() -> Result<()> {
     cargo(&["build", "--package", "lwm2md"])?;
     cargo(&["test", "--workspace", "--no-fail-fast"])?;
     let leshan = leshan_scenarios(&log)?;
+    let rauc = rauc_scenarios(&log)?;
     let script = root().join("tests/server/scripts/first-light.txt").display().to_string();
     demo::play(&["--script".into(), script.clone()])?;
     demo::play(&["--script".into(), script, "--loss".into(), "20".into()])?;
-    eprintln!("test: {leshan}\ntest: everything that ran passed");
+    eprintln!("test: {leshan}\ntest: {rauc}\ntest: everything that ran passed");
     Ok(())
 }
 
@@ -41,15 +44,12 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
 
 /// Interop with Leshan needs Java; where it is, enough scenarios must have run. Says
 /// which it was.
-fn leshan_scenarios(log: &std::path::Path) -> Result<String> {
+fn leshan_scenarios(log: &Path) -> Result<String> {
     // As the scenarios themselves judge it.
     if !["java", "javac", "mvn"].iter().all(|program| is_there(program)) {
         return Ok("NOT RUN: interop with Leshan (needs java, javac and mvn)".into());
     }
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let mut names: Vec<&str> = text.lines().filter(|line| line.starts_with("leshan ")).collect();
-    names.sort_unstable();
-    names.dedup();
+    let names = scenarios(log, "leshan ");
     if names.len() < LEAST_LESHAN_SCENARIOS {
         bail!(
             "only {} scenarios with Leshan ran, expected {LEAST_LESHAN_SCENARIOS} or more: {names:?}",
@@ -61,4 +61,34 @@ fn leshan_scenarios(log: &std::path::Path) -> Result<String> {
     Ok(format!("{} scenarios with Leshan ran ({java})", names.len()))
 }
 
+/// The tests with RAUC say themselves what the machine lacks for them; else enough of
+/// them must have run. Says which it was.
+fn rauc_scenarios(log: &Path) -> Result<String> {
+    if let Some(reason) = scenarios(log, "not-run rauc ").first() {
+        return Ok(format!("NOT RUN: tests with RAUC ({reason})"));
+    }
+    let names = scenarios(log, "rauc ");
+    if names.len() < LEAST_RAUC_SCENARIOS {
+        bail!(
+            "only {} scenarios with RAUC ran, expected {LEAST_RAUC_SCENARIOS} or more: {names:?}",
+            names.len()
+        );
+    }
+    // The tests take another program from this variable too.
+    let rauc = std::env::var("RAUC").unwrap_or_else(|_| "rauc".into());
+    let version = output(&rauc, &["--version"])?;
+    Ok(format!("{} scenarios with RAUC ran ({})", names.len(), version.trim()))
+}
+
+/// What follows `start` in the lines of the record, each once.
+fn scenarios(log: &Path, start: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let mut names: Vec<String> =
+        text.lines().filter_map(|line| line.strip_prefix(start)).map(Into::into).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 const LEAST_LESHAN_SCENARIOS: usize = 10;
+const LEAST_RAUC_SCENARIOS: usize = 15;
