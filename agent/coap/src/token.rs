@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A token of 0..=8 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Token {
     /// Unused places hold 0, so that the derived comparisons are right.
     bytes: [u8; Self::MAX_LEN],

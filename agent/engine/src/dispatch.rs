@@ -19,7 +19,7 @@ use lwm2m_model::{
 };
 
 use crate::engine::Engine;
-use crate::observe::ObservationId;
+use crate::observations::ObservationId;
 use crate::{Call, CallId, CallOperation, Output, attributes, values};
 
 /// Who asked, and how to answer.

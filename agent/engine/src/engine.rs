@@ -7,7 +7,7 @@ use lwm2m_coap::{Event as CoapEvent, Incoming, Message, Random};
 use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, RequestError, objects};
 
 use crate::dispatch::{Job, OpenCall, Origin};
-use crate::observe::Observations;
+use crate::observations::Observations;
 use crate::server::{Phase, Server, Then};
 use crate::{
     Account, Command, EngineConfig, Event, Input, LinkId, LocalRequest, MessageRecord, Monitor,
@@ -28,8 +28,6 @@ pub struct Engine {
     pub(crate) servers: BTreeMap<u16, Server>,
     pub(crate) objects: ObjectTable,
     pub(crate) observations: Observations,
-    /// Observations that want a sample.
-    pub(crate) wanted_samples: Vec<crate::observe::ObservationId>,
     /// Calls of objects that are not answered yet.
     pub(crate) calls: BTreeMap<crate::CallId, Box<OpenCall>>,
     pub(crate) next_call: u64,
@@ -71,7 +69,6 @@ impl Engine {
             servers: BTreeMap::new(),
             objects: BTreeMap::new(),
             observations: Observations::default(),
-            wanted_samples: Vec::new(),
             calls: BTreeMap::new(),
             next_call: 0,
             next_link: 0,
@@ -142,7 +139,6 @@ impl Engine {
 
     /// Everything that follows from an input: due timers, samples, datagrams.
     fn settle(&mut self) {
-        let now = self.now.boot;
         let ids: [Option<u16>; MAX_SERVERS] = self.server_ids();
         for id in ids.iter().flatten().copied() {
             self.endpoint_time(id);
@@ -150,7 +146,6 @@ impl Engine {
         }
         self.calls_overdue();
         self.promises_due();
-        self.observations_due(now);
         self.start_samples();
         for id in ids.iter().flatten().copied() {
             self.drain_endpoint(id);
@@ -402,7 +397,7 @@ impl Engine {
             next: Self::server_deadline(server),
             last_error: server.last_error.clone(),
             failures: server.failures,
-            observations: self.observations.count_of(id),
+            observations: self.observations.of_server(id).count(),
             counters: server.counters(),
         }
     }

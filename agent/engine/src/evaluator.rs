@@ -10,18 +10,18 @@ use lwm2m_model::{Attributes, Entry, Path, Value};
 pub(crate) struct Reference {
     /// Values of the last notification, sorted by path; gt, lt, st and plain
     /// change are judged against them.
-    pub(crate) sent: Vec<Entry>,
+    pub(crate) sent: Box<[Entry]>,
     /// Booleans at the last evaluation where they differ from `sent`; edge is
     /// judged against them, since it means real transitions.
-    sampled: Vec<Entry>,
+    sampled: Box<[Entry]>,
 }
 
 impl Reference {
     /// The values of an answer to Observe, or of a notification: from now on
     /// everything is compared with them.
     pub(crate) fn sent(&mut self, entries: Vec<Entry>) {
-        self.sent = entries;
-        self.sampled.clear();
+        self.sent = entries.into_boxed_slice();
+        self.sampled = Box::default();
     }
 
     /// True if values at the `changed` paths differ from the last in a way that
@@ -51,7 +51,7 @@ impl Reference {
         }
         due |= known.next().is_some();
         if conditions.edge.is_some() {
-            self.sampled = current.to_vec();
+            self.sampled = current.into();
         }
         due
     }

@@ -19,6 +19,7 @@ mod event;
 mod io;
 mod notify;
 mod object_list;
+mod observations;
 mod observe;
 mod queue_mode;
 mod registration;
@@ -26,7 +27,6 @@ mod reply;
 mod server;
 mod server_object;
 mod status;
-mod timers;
 mod values;
 
 pub use account::{

@@ -10,15 +10,15 @@
 //! An object that does not answer delays its observations, with back-off; it never
 //! ends them. Only a target that is gone does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lwm2m_coap::{Kind, Token};
+use lwm2m_coap::{CacheKey, Kind, Token};
 use lwm2m_model::{Attributes, Code, Entry, Instant, Path, Reply};
 
 use crate::dispatch::Pending;
 use crate::engine::Engine;
-use crate::observe::{Observation, ObservationId, Observer};
+use crate::observations::{Observation, ObservationId, Observer};
 use crate::server::Server;
 use crate::{CallOperation, CallResult, MessageRecord, Output, binding, reply};
 
@@ -41,10 +41,9 @@ impl Engine {
         let changed = before != *now;
         for instance in gone {
             let Ok(path) = Path::object(object).child(instance) else { continue };
-            for id in self.observations.touching(&path) {
-                if self.observations.get(id).is_some_and(|held| path.contains(&held.path)) {
-                    self.target_gone(id);
-                }
+            let observed: Vec<ObservationId> = self.observations.below(&path).collect();
+            for id in observed {
+                self.target_gone(id);
             }
             for server in self.servers.values_mut() {
                 server.attached.forget(&path);
@@ -58,10 +57,10 @@ impl Engine {
     /// Attributes have been attached: the new values count from the next
     /// evaluation on (Core 8.2).
     pub(crate) fn attributes_changed(&mut self, server: Option<u16>, path: &Path) {
-        let concerned = self.observations.select(|held| {
-            path.contains(&held.path)
-                && matches!(held.observer, Observer::Server { id, .. } if Some(id) == server)
-        });
+        let is_of = |id: &ObservationId| {
+            self.observations.get(*id).is_some_and(|held| held.observer.server() == server)
+        };
+        let concerned: Vec<ObservationId> = self.observations.below(path).filter(is_of).collect();
         self.attributes_differ(&concerned);
     }
 
@@ -83,9 +82,9 @@ impl Engine {
     pub(crate) fn resume_observations_of(&mut self, server: u16) {
         let storing =
             self.servers.get(&server).is_some_and(|server| server.account.notification_storing);
-        for id in self.observations.select(|held| held.is_of(server)) {
+        for id in self.observations_of(server) {
             if let Some(observation) = self.observations.get_mut(id).filter(|_| !storing) {
-                observation.changed.clear();
+                observation.progress().changed.clear();
                 observation.latched = false;
             }
             self.arm(id);
@@ -94,7 +93,7 @@ impl Engine {
 
     /// The defaults of an account are others than before.
     pub(crate) fn rearm_observations_of(&mut self, server: u16) {
-        let concerned = self.observations.select(|held| held.is_of(server));
+        let concerned = self.observations_of(server);
         self.attributes_differ(&concerned);
     }
 
@@ -102,12 +101,12 @@ impl Engine {
     /// is there, and the values are sent again; if it was the end of an observation,
     /// only a Register tells a server that it is over.
     pub(crate) fn notification_lost(&mut self, server: u16, token: Token) {
-        let lost = self.with_token(server, token);
-        if lost.is_empty() && self.servers.get(&server).is_some_and(Server::is_registered) {
+        let lost = self.observations.of_observer(Observer::Server { id: server, token });
+        if lost.is_none() && self.servers.get(&server).is_some_and(Server::is_registered) {
             return self.send_register(server);
         }
         self.update_due(server, self.now.boot);
-        for id in lost {
+        if let Some(id) = lost {
             if let Some(observation) = self.observations.get_mut(id) {
                 observation.latched = true;
             }
@@ -122,52 +121,16 @@ impl Engine {
             None
         } else {
             let due = Due::of(observation, &self.attributes_of(observation));
-            due.earliest().map(|at| observation.retry_at.map_or(at, |retry| at.max(retry)))
+            due.earliest().map(|at| observation.retry_at().map_or(at, |retry| at.max(retry)))
         };
         self.observations.set_timer(id, at);
-    }
-
-    /// Marks the observations whose time has come.
-    pub(crate) fn observations_due(&mut self, now: Instant) {
-        while let Some(id) = self.observations.pop_due(now) {
-            if let Some(observation) = self.observations.get_mut(id) {
-                observation.sampling = true;
-                self.wanted_samples.push(id);
-            }
-        }
     }
 
     /// Starts the reads that observations want: one an instance, which serves all of
     /// them, and never two at once of the same instance.
     pub(crate) fn start_samples(&mut self) {
-        if self.wanted_samples.is_empty() {
-            return;
-        }
-        let mut groups: BTreeMap<Path, Vec<ObservationId>> = BTreeMap::new();
-        for id in std::mem::take(&mut self.wanted_samples) {
-            let Some(observation) = self.observations.get(id) else { continue };
-            groups.entry(observation.path.truncated(INSTANCE_DEPTH)).or_default().push(id);
-        }
-        for (instance, observations) in groups {
-            let busy = self.calls.values().any(|open| {
-                matches!(&open.pending, Pending::Sample { path, .. } if path.truncated(INSTANCE_DEPTH) == instance)
-            });
-            if busy {
-                self.wanted_samples.extend(observations);
-                continue;
-            }
-            let mut paths =
-                observations.iter().filter_map(|id| Some(&self.observations.get(*id)?.path));
-            let path = match paths.next() {
-                Some(first) if paths.all(|path| path == first) => first.clone(),
-                _ => instance,
-            };
-            // What changes from here on may not be in the sample.
-            for id in &observations {
-                if let Some(observation) = self.observations.get_mut(*id) {
-                    observation.sample_of = std::mem::take(&mut observation.changed);
-                }
-            }
+        self.observations.want_due(self.now.boot);
+        while let Some((path, observations)) = self.observations.begin_sample() {
             let pending = Pending::Sample { path: path.clone(), observations };
             self.call(&path, CallOperation::Read, pending);
         }
@@ -180,19 +143,23 @@ impl Engine {
         observations: &[ObservationId],
         result: CallResult,
     ) {
-        let result = reply::entries(result);
+        self.observations.end_sample(path);
+        let mut result = reply::entries(result);
+        if let Ok(entries) = &mut result
+            && !entries.is_sorted_by(|one, other| one.path <= other.path)
+        {
+            entries.sort_by(|one, other| one.path.cmp(&other.path));
+        }
         for id in observations {
             let Some(observation) = self.observations.get_mut(*id) else { continue };
             observation.sampling = false;
             match &result {
-                Ok(entries) if observation.path == *path => self.judge(*id, entries),
                 Ok(entries) => {
-                    let below = |entry: &&Entry| observation.path.contains(&entry.path);
-                    let entries: Vec<Entry> = entries.iter().filter(below).cloned().collect();
-                    if entries.is_empty() && observation.path.depth() > path.depth() {
+                    let own = below(entries, &observation.path);
+                    if own.is_empty() && observation.path.depth() > path.depth() {
                         self.target_gone(*id);
                     } else {
-                        self.judge(*id, &entries);
+                        self.judge(*id, own);
                     }
                 }
                 Err(error) if error.code == Code::NOT_FOUND => self.target_gone(*id),
@@ -204,12 +171,13 @@ impl Engine {
     fn sample_failed(&mut self, id: ObservationId) {
         let now = self.now.boot;
         let Some(observation) = self.observations.get_mut(id) else { return };
-        for path in std::mem::take(&mut observation.sample_of) {
+        let progress = observation.progress();
+        progress.failures = progress.failures.saturating_add(1);
+        let pause = RETRY_SAMPLE * 2u32.pow(progress.failures.min(MAX_DOUBLINGS) - 1);
+        progress.retry_at = Some(now + pause);
+        for path in std::mem::take(&mut progress.sample_of) {
             observation.mark(&path);
         }
-        observation.failures = observation.failures.saturating_add(1);
-        let pause = RETRY_SAMPLE * 2u32.pow(observation.failures.min(MAX_DOUBLINGS) - 1);
-        observation.retry_at = Some(now + pause);
         self.arm(id);
     }
 
@@ -220,9 +188,7 @@ impl Engine {
             return;
         };
         let Some(observation) = self.observations.get_mut(id) else { return };
-        observation.failures = 0;
-        observation.retry_at = None;
-        let sampled = std::mem::take(&mut observation.sample_of);
+        let sampled = observation.take_sampled();
         let due = Due::of_sample(observation, &attributes, &sampled);
         if due.evaluation.is_some_and(|at| at <= now) {
             let all = [observation.path.clone()];
@@ -265,7 +231,8 @@ impl Engine {
                 match reply::encode(format, &path, entries) {
                     Ok(payload) => {
                         let reply = Reply::content(format, payload);
-                        self.transmit_notification(observer, &path, reply, Some(number), kind);
+                        let target = (observer, observation.key, &path);
+                        self.transmit_notification(target, reply, Some(number), kind);
                     }
                     // The values no longer fit the format that was agreed on.
                     Err(error) => self.end_with(id, error.code, error.reason.into_owned()),
@@ -288,22 +255,23 @@ impl Engine {
     /// is acknowledged: so what waits is dropped before, not after it.
     fn end_with(&mut self, id: ObservationId, code: Code, reason: String) {
         let Some(observation) = self.observations.get(id) else { return };
-        let (observer, path) = (observation.observer, observation.path.clone());
+        let (observer, key) = (observation.observer, observation.key);
+        let path = observation.path.clone();
         self.end_observation(id, reason);
         // An error notification has no Observe option (RFC 7641 3.2).
-        self.transmit_notification(observer, &path, Reply::new(code), None, Kind::Confirmable);
+        let target = (observer, key, &path);
+        self.transmit_notification(target, Reply::new(code), None, Kind::Confirmable);
     }
 
     fn transmit_notification(
         &mut self,
-        observer: Observer,
-        path: &Path,
+        (observer, key, path): (Observer, Option<CacheKey>, &Path),
         reply: Reply,
         number: Option<u32>,
         kind: Kind,
     ) {
         let now = self.now.boot;
-        let Observer::Server { id: server, token, key } = observer else { return };
+        let (Observer::Server { id: server, token }, Some(key)) = (observer, key) else { return };
         self.wake(server);
         self.record(|| MessageRecord {
             detail: if kind == Kind::Confirmable { "confirmable".into() } else { String::new() },
@@ -333,7 +301,7 @@ impl Engine {
         }
         observation.latched = true;
         if full {
-            observation.retry_at = Some(now + MAKES_ROOM);
+            observation.progress().retry_at = Some(now + MAKES_ROOM);
         } else if server.is_asleep() {
             self.send_update(server_id);
         }
@@ -359,6 +327,12 @@ fn kind(observation: &Observation, attributes: &Attributes, now: Instant) -> Kin
     if attributes.con == Some(true) || overdue { Kind::Confirmable } else { Kind::NonConfirmable }
 }
 
+/// The entries at and below `path`; they are sorted, so they stand together.
+fn below<'a>(entries: &'a [Entry], path: &Path) -> &'a [Entry] {
+    let rest = entries.split_at(entries.partition_point(|entry| entry.path < *path)).1;
+    rest.split_at(rest.partition_point(|entry| path.contains(&entry.path))).0
+}
+
 /// When an observation is due for what.
 struct Due {
     evaluation: Option<Instant>,
@@ -367,7 +341,7 @@ struct Due {
 
 impl Due {
     fn of(observation: &Observation, attributes: &Attributes) -> Self {
-        Self::of_sample(observation, attributes, &observation.changed)
+        Self::of_sample(observation, attributes, observation.changed())
     }
 
     fn of_sample(observation: &Observation, attributes: &Attributes, changed: &[Path]) -> Self {
@@ -394,8 +368,6 @@ impl Due {
     }
 }
 
-/// Depth of an object instance: what one call reads.
-const INSTANCE_DEPTH: usize = 2;
 /// Observe numbers have 24 bits (RFC 7641 3.4).
 const MAX_SEQUENCE: u32 = 0x00ff_ffff;
 /// A notification is confirmable at least so often (RFC 7641 4.5).
