@@ -18,13 +18,20 @@ use crate::objects::{Objects, Pace};
 #[derive(Debug)]
 pub(crate) enum Wish {
     Transmit { link: LinkId, bytes: Vec<u8> },
-    Open { link: LinkId },
+    Open { link: LinkId, server: u16 },
     Close { link: LinkId },
 }
 
 /// The engine and the rim around it.
 pub struct Device {
     engine: Engine,
+    /// The server of the first account: what the device may never do is watched
+    /// towards this one.
+    first: u16,
+    /// The server that [`Device::status`] tells of.
+    pub(crate) in_view: u16,
+    /// The last link to the first server.
+    first_link: Option<LinkId>,
     /// The objects, for stories to change.
     pub objects: Objects,
     /// Every event, with its time.
@@ -72,12 +79,16 @@ pub struct Attempts {
 impl Device {
     pub(crate) fn new(config: EngineConfig, now: Instant, log: &mut Log) -> Self {
         let account = config.accounts.first();
+        let first = account.map_or(0, |account| account.short_server_id);
         let sequence_delay = account.map_or(0, |account| account.retry.sequence_delay);
         let sequence_delay = Duration::from_secs(sequence_delay.into());
         let awake_time = account.and_then(|account| account.awake_time);
         let awake_time = awake_time.unwrap_or_else(|| config.coap.max_transmit_wait());
         let mut device = Self {
             engine: Engine::new(config, Now { boot: now, wall: None }),
+            first,
+            in_view: first,
+            first_link: None,
             objects: Objects::usual(),
             events: Vec::new(),
             calls: Vec::new(),
@@ -101,9 +112,10 @@ impl Device {
         device
     }
 
-    /// The state of the engine towards its first server.
+    /// The state of the engine towards the server in view.
     pub fn status(&self) -> ServerStatus {
-        self.engine.status().servers.into_iter().next().expect("a device has an account")
+        let mut servers = self.engine.status().servers.into_iter();
+        servers.find(|server| server.short_server_id == self.in_view).expect("it has the account")
     }
 
     /// True while the engine takes the server to know it, asleep or not.
@@ -162,7 +174,8 @@ impl Device {
     }
 
     pub(crate) fn datagram(&mut self, now: Instant, link: LinkId, bytes: &[u8], log: &mut Log) {
-        if !self.asleep && lwm2m_coap::Message::decode(bytes).is_ok() {
+        let counts = self.first_link == Some(link) && !self.asleep;
+        if counts && lwm2m_coap::Message::decode(bytes).is_ok() {
             self.last_message = now;
         }
         self.handle(now, Input::Datagram { link, bytes }, log);
@@ -195,20 +208,23 @@ impl Device {
             match output {
                 Output::Transmit { link, bytes } => {
                     log.note(now, || format!("device -> {}", message::summary(&bytes)));
-                    if self.asleep {
-                        return Err(format!(
-                            "a datagram while asleep: {}",
-                            message::summary(&bytes)
-                        ));
+                    if self.first_link == Some(link) {
+                        if self.asleep {
+                            let what = message::summary(&bytes);
+                            return Err(format!("a datagram while asleep: {what}"));
+                        }
+                        self.last_message = now;
                     }
-                    self.last_message = now;
                     self.sent.push((now, bytes.len()));
                     return Ok(Some(Wish::Transmit { link, bytes }));
                 }
-                Output::OpenLink { link, .. } => {
-                    log.note(now, || format!("device opens {link:?}"));
-                    self.attempts.opened(now)?;
-                    return Ok(Some(Wish::Open { link }));
+                Output::OpenLink { link, server, .. } => {
+                    log.note(now, || format!("device opens {link:?} to {server}"));
+                    if server == self.first {
+                        self.first_link = Some(link);
+                        self.attempts.opened(now)?;
+                    }
+                    return Ok(Some(Wish::Open { link, server }));
                 }
                 Output::CloseLink { link } => {
                     log.note(now, || format!("device closes {link:?}"));
@@ -252,6 +268,14 @@ impl Device {
     fn event(&mut self, now: Instant, event: Event, log: &mut Log) -> Result<(), String> {
         log.note(now, || format!("device says {event:?}"));
         match &event {
+            Event::Asleep { server, .. }
+            | Event::Awake { server }
+            | Event::Deregistered { server, .. }
+            | Event::Disabled { server, .. }
+            | Event::AttemptFailed { server, .. }
+            | Event::Registered { server, .. }
+            | Event::Updated { server }
+                if *server != self.first => {}
             Event::Asleep { .. } => {
                 self.asleep = true;
                 let awake = now - self.last_message;

@@ -11,6 +11,7 @@ mod log;
 mod message;
 mod network;
 mod objects;
+mod observed;
 mod server;
 mod setup;
 mod story;
@@ -22,6 +23,7 @@ pub use log::Log;
 pub use message::{Ask, method, option};
 pub use network::{Address, Lane, Network, Outage, Security};
 pub use objects::{Objects, Pace, SENSOR, SLOW};
+pub use observed::{Observed, texts};
 pub use server::{
     Believed, Delivery, DeviceRequest, Manner, Notice, OnNotice, Outcome, Response, SmallServer,
     Ticket,

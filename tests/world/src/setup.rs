@@ -11,7 +11,8 @@ use crate::{Manner, Network, Security};
 pub struct Setup {
     /// Seed of every chance.
     pub seed: u64,
-    /// The configuration of the engine; its first account is the server's.
+    /// The configuration of the engine; its first account is the server's, and each
+    /// other one has a server in a good network.
     pub config: EngineConfig,
     /// The network.
     pub network: Network,

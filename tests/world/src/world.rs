@@ -10,16 +10,21 @@ use crate::device::Wish;
 use crate::network::Fate;
 use crate::{Address, Device, Dice, Log, Network, Setup, SmallServer};
 
-/// A device, a server, and the network between them.
+/// A device, a server, and the network between them; more servers, each with a
+/// network of its own, if the device has more accounts.
 pub struct World {
     /// The time in this world.
     pub now: Instant,
     /// The device.
     pub device: Device,
-    /// The server.
+    /// The server in view: that of the first account, until [`World::turn_to`].
     pub server: SmallServer,
-    /// The network.
+    /// The network between the device and the server in view.
     pub network: Network,
+    /// The other servers and their networks, by Short Server ID.
+    others: BTreeMap<u16, (SmallServer, Network)>,
+    /// Where links lead.
+    links: BTreeMap<LinkId, u16>,
     /// Chance.
     pub dice: Dice,
     /// What happened.
@@ -32,8 +37,8 @@ pub struct World {
 /// What happens at its time.
 #[derive(Debug)]
 enum Happening {
-    ToDevice { to: Address, bytes: Vec<u8> },
-    ToServer { from: Address, bytes: Vec<u8> },
+    ToDevice { server: u16, to: Address, bytes: Vec<u8> },
+    ToServer { server: u16, from: Address, bytes: Vec<u8> },
     LinkDecided { link: LinkId },
 }
 
@@ -48,11 +53,24 @@ impl World {
             *byte = dice.number() as u8;
         }
         let mut log = if keeps_log { Log::default() } else { Log::muted() };
-        let server = SmallServer::new(manner, Dice::new(dice.number()));
-        let device = Device::new(config, BOOT, &mut log);
-        let coming = BTreeMap::new();
-        let mut world =
-            Self { now: BOOT, device, server, network, dice, log, coming, next_number: 0 };
+        let server = SmallServer::new(manner.clone(), Dice::new(dice.number()));
+        let mut others = BTreeMap::new();
+        for account in config.accounts.iter().skip(1) {
+            let other = SmallServer::new(manner.clone(), Dice::new(dice.number()));
+            others.insert(account.short_server_id, (other, Network::good()));
+        }
+        let mut world = Self {
+            now: BOOT,
+            device: Device::new(config, BOOT, &mut log),
+            server,
+            network,
+            others,
+            links: BTreeMap::new(),
+            dice,
+            log,
+            coming: BTreeMap::new(),
+            next_number: 0,
+        };
         world.tell_device(Input::Time);
         world
     }
@@ -60,6 +78,32 @@ impl World {
     /// Time since the story began.
     pub fn elapsed(&self) -> Duration {
         self.now - BOOT
+    }
+
+    /// Brings another server into view: what a story does next it does with this one.
+    pub fn turn_to(&mut self, server: u16) {
+        let before = std::mem::replace(&mut self.device.in_view, server);
+        if before != server
+            && let Some((other, network)) = self.others.remove(&server)
+        {
+            let other = std::mem::replace(&mut self.server, other);
+            let network = std::mem::replace(&mut self.network, network);
+            self.others.insert(before, (other, network));
+        }
+    }
+
+    /// A server, the network to it, and the dice that decide what that does.
+    fn far(&mut self, server: u16) -> Option<(&mut SmallServer, &mut Network, &mut Dice)> {
+        if server == self.device.in_view {
+            return Some((&mut self.server, &mut self.network, &mut self.dice));
+        }
+        let (server, network) = self.others.get_mut(&server)?;
+        Some((server, network, &mut self.dice))
+    }
+
+    fn servers(&self) -> impl Iterator<Item = u16> + use<> {
+        let others = self.others.keys().copied().collect::<Vec<_>>();
+        std::iter::once(self.device.in_view).chain(others)
     }
 
     /// Gives the engine an input and does what it wants.
@@ -77,21 +121,32 @@ impl World {
             };
             if let Some(wish) = wish {
                 self.grant(wish);
-            } else if let Some((to, bytes)) = self.server.poll_datagram() {
-                for at in self.network.send_down(self.now, bytes.len(), &mut self.dice) {
-                    self.schedule(at, Happening::ToDevice { to, bytes: bytes.clone() });
-                }
-            } else {
+            } else if !self.servers().any(|server| self.deliver_of(server)) {
                 return;
             }
         }
+    }
+
+    /// Puts a datagram of a server on its way; false if it has none.
+    fn deliver_of(&mut self, server: u16) -> bool {
+        let now = self.now;
+        let Some((peer, network, dice)) = self.far(server) else { return false };
+        let Some((to, bytes)) = peer.poll_datagram() else { return false };
+        let arrivals = network.send_down(now, bytes.len(), dice);
+        for at in arrivals {
+            self.schedule(at, Happening::ToDevice { server, to, bytes: bytes.clone() });
+        }
+        true
     }
 
     /// Lets the next thing happen if it is due by `until`; false if nothing is.
     pub(crate) fn step(&mut self, until: Instant) -> bool {
         let coming = self.coming.first_key_value().map(|((at, _), _)| *at);
         let timeouts = [coming, self.device.next_timeout(), self.server.next_timeout()];
-        let Some(next) = timeouts.into_iter().flatten().min().filter(|at| *at <= until) else {
+        let others = self.others.values().map(|(server, _)| server.next_timeout());
+        let Some(next) =
+            timeouts.into_iter().chain(others).flatten().min().filter(|at| *at <= until)
+        else {
             self.now = self.now.max(until);
             return false;
         };
@@ -102,7 +157,9 @@ impl World {
             self.happen(happening);
         }
         self.device.time(self.now, &mut self.log);
-        self.server.time(self.now);
+        let now = self.now;
+        self.server.time(now);
+        self.others.values_mut().for_each(|(server, _)| server.time(now));
         self.settle();
         true
     }
@@ -116,53 +173,75 @@ impl World {
     }
 
     fn happen(&mut self, happening: Happening) {
+        let now = self.now;
         match happening {
-            Happening::ToServer { from, bytes } if self.network.reaches_server(from) => {
-                self.server.receive(self.now, from, &bytes);
+            Happening::ToServer { server, from, bytes } => {
+                if let Some((peer, network, _)) = self.far(server)
+                    && network.reaches_server(from)
+                {
+                    peer.receive(now, from, &bytes);
+                }
             }
-            Happening::ToDevice { to, bytes } => {
-                if let Some(link) = self.network.reaches_device(self.now, to) {
-                    self.device.datagram(self.now, link, &bytes, &mut self.log);
+            Happening::ToDevice { server, to, bytes } => {
+                let link =
+                    self.far(server).and_then(|(_, network, _)| network.reaches_device(now, to));
+                if let Some(link) = link {
+                    self.device.datagram(now, link, &bytes, &mut self.log);
                 }
             }
             Happening::LinkDecided { link } => self.decide(link),
-            Happening::ToServer { .. } => {}
         }
     }
 
     fn decide(&mut self, link: LinkId) {
-        let answers = !self.server.manner.is_silent;
-        let input = match self.network.decide(self.now, link, answers) {
+        let now = self.now;
+        let Some((peer, network, _)) = self.links.get(&link).copied().and_then(|id| self.far(id))
+        else {
+            return;
+        };
+        let input = match network.decide(now, link, !peer.manner.is_silent) {
             None => return,
             Some(Fate::Up(continuity)) => {
-                if let Some(address) = self.network.session_of(link) {
-                    self.server.new_session(address);
+                if let Some(address) = network.session_of(link) {
+                    peer.new_session(address);
                 }
-                let max_datagram = self.network.max_datagram;
-                Input::LinkUp { link, continuity, max_datagram }
+                Input::LinkUp { link, continuity, max_datagram: network.max_datagram }
             }
             Some(Fate::Down(reason)) => Input::LinkDown { link, reason },
             Some(Fate::Later) => {
-                return self.schedule(self.now + REPEATED, Happening::LinkDecided { link });
+                return self.schedule(now + REPEATED, Happening::LinkDecided { link });
             }
         };
-        self.device.handle(self.now, input, &mut self.log);
+        self.device.handle(now, input, &mut self.log);
     }
 
     fn grant(&mut self, wish: Wish) {
+        let now = self.now;
+        let link = match &wish {
+            Wish::Open { link, server } => {
+                self.links.insert(*link, *server);
+                *link
+            }
+            Wish::Transmit { link, .. } | Wish::Close { link } => *link,
+        };
+        let Some(server) = self.links.get(&link).copied() else { return };
+        let Some((_, network, dice)) = self.far(server) else { return };
         match wish {
             Wish::Transmit { link, bytes } => {
-                let sent = self.network.send_up(self.now, link, bytes.len(), &mut self.dice);
+                let sent = network.send_up(now, link, bytes.len(), dice);
                 let Some((from, arrivals)) = sent else { return };
                 for at in arrivals {
-                    self.schedule(at, Happening::ToServer { from, bytes: bytes.clone() });
+                    self.schedule(at, Happening::ToServer { server, from, bytes: bytes.clone() });
                 }
             }
-            Wish::Open { link } => {
-                let at = self.network.begin(self.now, link, &mut self.dice);
+            Wish::Open { link, .. } => {
+                let at = network.begin(now, link, dice);
                 self.schedule(at, Happening::LinkDecided { link });
             }
-            Wish::Close { link } => self.network.close(link),
+            Wish::Close { link } => {
+                network.close(link);
+                self.links.remove(&link);
+            }
         }
     }
 
@@ -175,7 +254,8 @@ impl World {
     pub fn inject(&mut self, bytes: &[u8]) {
         if let Some(to) = self.server.believed().map(|believed| believed.peer) {
             let at = self.now + self.network.down.least_delay;
-            self.schedule(at, Happening::ToDevice { to, bytes: bytes.to_vec() });
+            let server = self.device.in_view;
+            self.schedule(at, Happening::ToDevice { server, to, bytes: bytes.to_vec() });
         }
     }
 }
