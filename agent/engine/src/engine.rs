@@ -148,6 +148,7 @@ impl Engine {
         self.promises_due();
         self.start_samples();
         for id in ids.iter().flatten().copied() {
+            self.tell_stored(id);
             self.drain_endpoint(id);
             self.sleep_if_due(id);
         }
@@ -190,7 +191,10 @@ impl Engine {
             Some(Incoming::NotificationReset { token }) => {
                 self.end_observation_of_token(id, token, "the server answered with a Reset");
             }
-            Some(Incoming::NotificationAcknowledged { .. }) | None => {}
+            Some(Incoming::NotificationAcknowledged { token }) => {
+                self.notification_acknowledged(id, token);
+            }
+            None => {}
         }
     }
 

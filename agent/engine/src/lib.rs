@@ -9,6 +9,7 @@
 
 mod account;
 mod attributes;
+mod backlog;
 mod binding;
 mod call;
 mod discover;
@@ -27,11 +28,13 @@ mod reply;
 mod server;
 mod server_object;
 mod status;
+mod storing;
 mod values;
 
 pub use account::{
     Account, DEFAULT_DISABLE_TIMEOUT, DEFAULT_LIFETIME, EngineConfig, Retry, SecurityMode,
 };
+pub use backlog::{MAX_STORED, MAX_STORED_BYTES, MAX_STORED_OF_OBSERVATION};
 pub use call::{Call, CallId, CallOperation, CallReply, CallResult};
 pub use engine::{Engine, MAX_SERVERS};
 pub use event::{Direction, Event, MessageRecord};

@@ -13,13 +13,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lwm2m_coap::{CacheKey, Kind, Token};
+use lwm2m_coap::{CacheKey, Kind};
 use lwm2m_model::{Attributes, Code, Entry, Instant, Path, Reply};
 
 use crate::dispatch::Pending;
 use crate::engine::Engine;
 use crate::observations::{Observation, ObservationId, Observer};
-use crate::server::Server;
+use crate::storing::Outlet;
 use crate::{CallOperation, CallResult, MessageRecord, Output, binding, reply};
 
 impl Engine {
@@ -77,53 +77,28 @@ impl Engine {
         }
     }
 
-    /// A server is there again: what changed meanwhile is looked at, unless it wants
-    /// nothing stored (`/1/x/6`).
-    pub(crate) fn resume_observations_of(&mut self, server: u16) {
-        let storing =
-            self.servers.get(&server).is_some_and(|server| server.account.notification_storing);
-        for id in self.observations_of(server) {
-            if let Some(observation) = self.observations.get_mut(id).filter(|_| !storing) {
-                observation.progress().changed.clear();
-                observation.latched = false;
-            }
-            self.arm(id);
-        }
-    }
-
     /// The defaults of an account are others than before.
     pub(crate) fn rearm_observations_of(&mut self, server: u16) {
         let concerned = self.observations_of(server);
         self.attributes_differ(&concerned);
     }
 
-    /// A confirmable notification has found nobody. An Update tells whether the server
-    /// is there, and the values are sent again; if it was the end of an observation,
-    /// only a Register tells a server that it is over.
-    pub(crate) fn notification_lost(&mut self, server: u16, token: Token) {
-        let lost = self.observations.of_observer(Observer::Server { id: server, token });
-        if lost.is_none() && self.servers.get(&server).is_some_and(Server::is_registered) {
-            return self.send_register(server);
-        }
-        self.update_due(server, self.now.boot);
-        if let Some(id) = lost {
-            if let Some(observation) = self.observations.get_mut(id) {
-                observation.latched = true;
-            }
-            self.arm(id);
-        }
-    }
-
     /// Sets the timer of an observation to when it wants its next sample.
     pub(crate) fn arm(&mut self, id: ObservationId) {
-        let Some(observation) = self.observations.get(id) else { return };
-        let at = if observation.sampling || !self.can_be_told(observation.observer) {
-            None
-        } else {
-            let due = Due::of(observation, &self.attributes_of(observation));
-            due.earliest().map(|at| observation.retry_at().map_or(at, |retry| at.max(retry)))
-        };
+        let at = self.next_sample(id);
         self.observations.set_timer(id, at);
+    }
+
+    fn next_sample(&self, id: ObservationId) -> Option<Instant> {
+        let observation = self.observations.get(id).filter(|held| !held.sampling)?;
+        let attributes = self.attributes_of(observation);
+        let at = match self.outlet(id, &attributes) {
+            Outlet::Send if observation.is_gone => self.now.boot,
+            Outlet::Store if observation.is_gone => return None,
+            Outlet::Send | Outlet::Store => Due::of(observation, &attributes).earliest()?,
+            Outlet::Closed => return None,
+        };
+        Some(observation.retry_at().map_or(at, |retry| at.max(retry)))
     }
 
     /// Starts the reads that observations want: one an instance, which serves all of
@@ -188,6 +163,7 @@ impl Engine {
             return;
         };
         let Some(observation) = self.observations.get_mut(id) else { return };
+        observation.is_gone = false;
         let sampled = observation.take_sampled();
         let due = Due::of_sample(observation, &attributes, &sampled);
         if due.evaluation.is_some_and(|at| at <= now) {
@@ -202,10 +178,15 @@ impl Engine {
             }
         }
         let kind = kind(observation, &attributes, now);
-        if Due::of(observation, &attributes).sending.is_some_and(|at| at <= now)
-            && self.may_send(id, kind)
-        {
-            self.send_notification(id, kind, entries);
+        if Due::of(observation, &attributes).sending.is_some_and(|at| at <= now) {
+            observation.latched = true;
+            match self.outlet(id, &attributes) {
+                Outlet::Send if self.may_send(id, kind) => {
+                    self.send_notification(id, kind, entries);
+                }
+                Outlet::Store => self.store_notification(id, entries),
+                Outlet::Send | Outlet::Closed => {}
+            }
         }
         self.arm(id);
     }
@@ -213,38 +194,45 @@ impl Engine {
     fn send_notification(&mut self, id: ObservationId, kind: Kind, entries: &[Entry]) {
         let now = self.now.boot;
         let Some(observation) = self.observations.get_mut(id) else { return };
-        observation.latched = false;
-        observation.last_sent = now;
-        observation.reference.sent(entries.to_vec());
-        observation.sequence = (observation.sequence + 1) & MAX_SEQUENCE;
-        if kind == Kind::Confirmable {
-            observation.last_confirmable = now;
-        }
+        observation.told(now, entries);
+        observation.is_unacknowledged = kind == Kind::Confirmable;
         match observation.observer {
             Observer::Local { id } => {
                 self.outputs.push_back(Output::LocalNotify { id, entries: entries.to_vec() });
             }
-            Observer::Server { .. } => {
-                let path = observation.path.clone();
-                let (format, number) = (observation.format, observation.sequence);
-                let observer = observation.observer;
-                match reply::encode(format, &path, entries) {
-                    Ok(payload) => {
-                        let reply = Reply::content(format, payload);
-                        let target = (observer, observation.key, &path);
-                        self.transmit_notification(target, reply, Some(number), kind);
-                    }
-                    // The values no longer fit the format that was agreed on.
-                    Err(error) => self.end_with(id, error.code, error.reason.into_owned()),
-                }
+            Observer::Server { .. } => self.transmit_values(id, kind, entries),
+        }
+    }
+
+    /// Sends a server values under the next number.
+    pub(crate) fn transmit_values(&mut self, id: ObservationId, kind: Kind, entries: &[Entry]) {
+        let now = self.now.boot;
+        let Some(observation) = self.observations.get_mut(id) else { return };
+        observation.sequence = (observation.sequence + 1) & MAX_SEQUENCE;
+        if kind == Kind::Confirmable {
+            observation.last_confirmable = now;
+        }
+        let (format, number) = (observation.format, observation.sequence);
+        let (observer, key, path) =
+            (observation.observer, observation.key, observation.path.clone());
+        match reply::encode(format, &path, entries) {
+            Ok(payload) => {
+                let reply = Reply::content(format, payload);
+                self.transmit_notification((observer, key, &path), reply, Some(number), kind);
             }
+            // The values no longer fit the format that was agreed on.
+            Err(error) => self.end_with(id, error.code, error.reason.into_owned()),
         }
     }
 
     /// The target of an observation is gone: 4.04 ends it (Core 8.2), as soon as the
     /// server can be told.
     fn target_gone(&mut self, id: ObservationId) {
-        if self.may_send(id, Kind::Confirmable) {
+        let Some(observation) = self.observations.get_mut(id) else { return };
+        observation.is_gone = true;
+        let attributes = self.observations.get(id).map(|held| self.attributes_of(held));
+        let outlet = attributes.map_or(Outlet::Closed, |attributes| self.outlet(id, &attributes));
+        if outlet == Outlet::Send && self.may_send(id, Kind::Confirmable) {
             self.end_with(id, Code::NOT_FOUND, "its target is gone".into());
         } else {
             self.arm(id);
@@ -285,38 +273,22 @@ impl Engine {
         }
     }
 
-    /// True if a notification can go out now; else it is latched for later. Asleep
-    /// without a link, one is opened, and the notification follows the Update.
+    /// True if there is room for a notification. Asleep without a link, one is opened,
+    /// and what is due follows the Update.
     fn may_send(&mut self, id: ObservationId, kind: Kind) -> bool {
         let now = self.now.boot;
         let Some(observation) = self.observations.get_mut(id) else { return false };
-        let Observer::Server { id: server_id, .. } = observation.observer else { return true };
-        let Some(server) = self.servers.get(&server_id) else { return false };
-        let full = server
-            .endpoint
-            .as_ref()
-            .is_some_and(|endpoint| kind == Kind::Confirmable && !endpoint.has_room());
-        if server.is_registered() && !full {
-            return true;
-        }
-        observation.latched = true;
-        if full {
-            observation.progress().retry_at = Some(now + MAKES_ROOM);
-        } else if server.is_asleep() {
-            self.send_update(server_id);
-        }
-        false
-    }
-
-    /// True if a notification is worth a sample now; a server that is away is told
-    /// later.
-    fn can_be_told(&self, observer: Observer) -> bool {
-        match observer {
-            Observer::Local { .. } => true,
-            Observer::Server { id, .. } => self
-                .servers
-                .get(&id)
-                .is_some_and(|server| server.is_registered() || server.is_asleep()),
+        let Observer::Server { id: server, .. } = observation.observer else { return true };
+        match self.servers.get(&server).and_then(|server| server.endpoint.as_ref()) {
+            Some(endpoint) if kind == Kind::Confirmable && !endpoint.has_room() => {
+                observation.progress().retry_at = Some(now + MAKES_ROOM);
+                false
+            }
+            Some(_) => true,
+            None => {
+                self.send_update(server);
+                false
+            }
         }
     }
 }

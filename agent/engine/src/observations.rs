@@ -35,6 +35,10 @@ pub(crate) struct Observation {
     pub(crate) latched: bool,
     /// A read for this observation is wanted or under way.
     pub(crate) sampling: bool,
+    /// The last notification asks for an ACK that has not come.
+    pub(crate) is_unacknowledged: bool,
+    /// Its target is gone, which the server does not know yet.
+    pub(crate) is_gone: bool,
     /// When it is looked at next.
     due: Option<Instant>,
     progress: Option<Box<Progress>>,
@@ -91,6 +95,8 @@ impl Observation {
             last_confirmable: now,
             latched: false,
             sampling: false,
+            is_unacknowledged: false,
+            is_gone: false,
             due: None,
             progress: None,
         }
@@ -419,6 +425,6 @@ mod tests {
             + size_of::<(Path, Observed)>()
             + size_of::<(Observer, ObservationId)>()
             + size_of::<(Instant, ObservationId)>();
-        assert!(held <= 240 && held + found_by <= 360, "{held} {found_by}");
+        assert!(held <= 256 && held + found_by <= 360, "{held} {found_by}");
     }
 }

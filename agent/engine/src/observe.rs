@@ -39,6 +39,7 @@ impl Engine {
         };
         if let Some(id) = known.filter(is_of_path) {
             self.observations.renew(id, observation);
+            self.claim_stored(id, &job.path, entries);
             self.arm(id);
             self.watch(&job.path);
         } else {
@@ -49,6 +50,7 @@ impl Engine {
                 return None;
             }
             let id = self.observations.insert(observation);
+            self.claim_stored(id, &job.path, entries);
             self.arm(id);
             self.watch_too(id);
         }
@@ -111,10 +113,11 @@ impl Engine {
     pub(crate) fn end_observation(&mut self, id: ObservationId, reason: impl Into<Reason>) {
         let Some(observation) = self.observations.remove(id) else { return };
         if let Observer::Server { id: server, token } = observation.observer {
-            if let Some(endpoint) =
-                self.servers.get_mut(&server).and_then(|server| server.endpoint.as_mut())
-            {
-                endpoint.cancel_notifications(token);
+            if let Some(server) = self.servers.get_mut(&server) {
+                server.backlog.forget(id);
+                if let Some(endpoint) = &mut server.endpoint {
+                    endpoint.cancel_notifications(token);
+                }
             }
             self.outputs.push_back(Output::Event(Event::ObservationEnded {
                 server,

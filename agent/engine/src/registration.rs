@@ -70,8 +70,11 @@ impl Engine {
     pub(crate) fn close_link(&mut self, id: u16) {
         self.drain_endpoint(id);
         let Some(server) = self.servers.get_mut(&id) else { return };
-        server.drop_endpoint();
-        if let Some(link) = server.link.take() {
+        let link = server.link.take();
+        if server.drop_endpoint() {
+            self.notifications_cut_off(id);
+        }
+        if let Some(link) = link {
             self.outputs.push_back(Output::CloseLink { link });
         }
     }
@@ -103,7 +106,10 @@ impl Engine {
         let Some(id) = self.server_of(link) else { return };
         let Some(server) = self.servers.get_mut(&id) else { return };
         server.link = None;
-        server.drop_endpoint();
+        if server.drop_endpoint() {
+            self.notifications_cut_off(id);
+        }
+        let Some(server) = self.servers.get(&id) else { return };
         match server.phase {
             Phase::Deregistering { then, .. } => self.farewell_over(id, then),
             Phase::Stopped | Phase::Disabled { .. } | Phase::Waiting { .. } => {}
@@ -196,7 +202,7 @@ impl Engine {
 
     fn registered(&mut self, id: u16, location: Vec<String>) {
         let now = self.now.boot;
-        self.end_observations_of(id, "the server observes anew after a Register");
+        self.leave_observations_of(id, "the server observes anew after a Register");
         let Some(server) = self.servers.get_mut(&id) else { return };
         let event = Event::Registered {
             server: id,
@@ -458,7 +464,12 @@ impl Engine {
     }
 
     fn farewell_over(&mut self, id: u16, then: Then) {
-        self.end_observations_of(id, "the registration is over");
+        let storing =
+            self.servers.get(&id).is_some_and(|server| server.account.notification_storing);
+        // Their tokens are void, but what they would tell is kept (OBJ-43).
+        if then != Then::Disable || !storing {
+            self.end_observations_of(id, "the registration is over");
+        }
         self.close_link(id);
         let Some(server) = self.servers.get_mut(&id) else { return };
         let had_registration = server.registration.take().is_some();

@@ -9,6 +9,7 @@ use lwm2m_coap::{Counters, Endpoint, Random, RequestId};
 use lwm2m_model::{Instant, Version};
 
 use crate::attributes::Attached;
+use crate::backlog::Backlog;
 use crate::{Account, Continuity, LinkId, SecurityMode, ServerState};
 
 /// One server account and everything that concerns this server alone.
@@ -35,6 +36,12 @@ pub(crate) struct Server {
     pub(crate) told: Option<Announced>,
     /// Attributes that this server has attached.
     pub(crate) attached: Attached,
+    /// Notifications that wait for it.
+    pub(crate) backlog: Backlog,
+    /// A confirmable notification has found nobody, and nothing was heard since.
+    pub(crate) is_unheard: bool,
+    /// It was away since it last answered.
+    pub(crate) has_missed: bool,
     /// Failed attempts in this sequence.
     pub(crate) attempts: u32,
     /// Failed attempts since the last success.
@@ -150,6 +157,9 @@ impl Server {
             registration: None,
             told: None,
             attached: Attached::default(),
+            backlog: Backlog::default(),
+            is_unheard: false,
+            has_missed: false,
             attempts: 0,
             failures: 0,
             last_error: None,
@@ -244,11 +254,13 @@ impl Server {
         endpoint.filter(|_| self.session == session)
     }
 
-    /// Ends the CoAP session, until a link comes up again.
-    pub(crate) fn drop_endpoint(&mut self) {
-        if self.endpoint.is_some() {
+    /// Ends the CoAP session, until a link comes up again; false if there was none.
+    pub(crate) fn drop_endpoint(&mut self) -> bool {
+        let dropped = self.endpoint.is_some();
+        if dropped {
             self.parked = self.endpoint.take();
         }
+        dropped
     }
 
     /// Counters of all links so far.

@@ -133,6 +133,11 @@ impl Device {
         self.wall_offset += milliseconds;
     }
 
+    /// What the wall clock showed, or will show, at this time: Unix time in seconds.
+    pub fn unix_time(&self, at: Instant) -> f64 {
+        (self.wall_offset + at.since_boot().as_millis() as i64) as f64 / 1000.0
+    }
+
     /// Calls of this operation on this path, with their times.
     pub fn calls_of(&self, path: &str, wanted: fn(&CallOperation) -> bool) -> Vec<Instant> {
         let path: Path = path.parse().expect("stories name real paths");

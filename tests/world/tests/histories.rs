@@ -138,7 +138,9 @@ impl History {
         let readable = ["/3/0/0", "/3303", "/3303/1", "/3/0", "/33100/0/1", "/5/0/1", "/1/0"];
         let observable =
             ["/3303", "/3303/0", "/3303/0/5700", "/3303/1/5700", "/33100/0/1", "/33100/0"];
-        let attributes = ["pmin=5", "pmax=40", "pmin", "pmax", "con=1", "con=0", "epmin=3"];
+        let attributes = [
+            "pmin=5", "pmax=40", "pmin", "pmax", "con=1", "con=0", "epmin=3", "hqmax=2", "hqmax=0",
+        ];
         let (read, observed) = (*self.dice.pick(&readable), *self.dice.pick(&observable));
         let ask = match self.dice.below(12) {
             0..3 => Ask::read(read),

@@ -1,9 +1,10 @@
 //! The notification behaviour cases NOT-01 to NOT-32, one test a row, named after it
 //! (Core 3.4 to 3.8). Rows about composite observations are not here.
 
+use lwm2m_codec::Item;
 use lwm2m_engine::Account;
-use lwm2m_model::{Code, Value};
-use lwm2m_world::{Observed, World, secs, texts};
+use lwm2m_model::{Code, ContentFormat, DataType, Entry, Instant, Value};
+use lwm2m_world::{Ask, Notice, Observed, World, secs, texts};
 
 const VALUE: &str = "/3303/0/5700";
 const FLAG: &str = "/3303/0/5500";
@@ -188,6 +189,94 @@ fn not_20_con_0_is_not_confirmable_but_once_a_day() {
     let notices = world.take_notices();
     let confirmable = notices.iter().filter(|notice| notice.confirmable).count();
     assert_eq!((notices.len(), confirmable), (72, 3));
+}
+
+/// Observes a sensor that shows 0 in this format, with attributes attached, and loses
+/// the server 20 s later; gives the world and when that was.
+fn lose_server(attached: &str, format: ContentFormat, storing: bool) -> (World, Instant) {
+    let mut world = World::registered(|setup| setup.account().notification_storing = storing);
+    world.device.objects.set(VALUE, Value::Float(0.0));
+    world.attach(VALUE, attached);
+    world.ask(Ask::observe(VALUE, "").accept(format));
+    world.run_for(secs(20));
+    world.lose_network();
+    let lost = world.now;
+    (world, lost)
+}
+
+/// The values 1, 2, 3 ... 10, 20, 30 s ... after the server was lost, then the server.
+fn changes_and_returns(world: &mut World, count: u32) -> Vec<Notice> {
+    for value in 1..=count {
+        world.run_for(secs(10));
+        world.change(VALUE, Value::Float(value.into()));
+    }
+    world.regain_network_after(secs(10));
+    world.run_for(secs(10));
+    assert_eq!(world.server.accepted("Register"), 1, "observations are held");
+    world.take_notices()
+}
+
+/// CORE-50, CORE-54, OBJ-43: in SenML one payload with times, in formats without time
+/// one notification a value.
+#[test]
+fn not_21_the_newest_hqmax_values_are_told_oldest_first() {
+    for format in [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR] {
+        let (mut world, lost) = lose_server("hqmax=3", format, true);
+        let notices = changes_and_returns(&mut world, 5);
+        assert_eq!(notices.len(), 1, "{format}");
+        assert!(notices[0].confirmable);
+        let target = VALUE.parse().unwrap();
+        let records = lwm2m_codec::decode(format, &notices[0].payload, &target).unwrap();
+        let seen: Vec<(Value, f64)> = records
+            .iter()
+            .map(|record| match &record.item {
+                Item::Value(raw) => (raw.to_value(DataType::Float).unwrap(), record.time.unwrap()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let at = |second: u64| world.device.unix_time(lost + secs(second));
+        let expected = [3_u32, 4, 5].map(|v| (Value::Float(v.into()), at(u64::from(v) * 10)));
+        assert_eq!(seen, expected, "{format}");
+    }
+    for format in [ContentFormat::TEXT, ContentFormat::CBOR, ContentFormat::LWM2M_CBOR] {
+        let (mut world, _) = lose_server("hqmax=3", format, true);
+        let notices = changes_and_returns(&mut world, 5);
+        let payloads: Vec<Vec<u8>> = notices.into_iter().map(|notice| notice.payload).collect();
+        let target = VALUE.parse().unwrap();
+        let expected = [3.0, 4.0, 5.0].map(|value| {
+            let mut payload = Vec::new();
+            let entries = [Entry::new(VALUE.parse().unwrap(), Value::Float(value))];
+            lwm2m_codec::encode(format, &target, &entries, &mut payload).unwrap();
+            payload
+        });
+        assert_eq!(payloads, expected, "{format}");
+    }
+}
+
+/// CORE-50: nothing is replayed; the current value is told if its conditions hold.
+#[test]
+fn not_22_hqmax_0_keeps_nothing() {
+    let (mut world, _) = lose_server("hqmax=0", ContentFormat::TEXT, true);
+    let notices = changes_and_returns(&mut world, 2);
+    assert_eq!(notices.iter().map(Notice::text).collect::<Vec<_>>(), ["2"]);
+    let (mut world, _) = lose_server("hqmax=0&gt=100", ContentFormat::TEXT, true);
+    assert!(changes_and_returns(&mut world, 2).is_empty());
+}
+
+/// CORE-52, CORE-53, OBJ-43.
+#[test]
+fn not_23_hqmax_has_no_effect_without_storing() {
+    let (mut world, _) = lose_server("hqmax=3", ContentFormat::TEXT, false);
+    let notices = changes_and_returns(&mut world, 2);
+    assert_eq!(notices.iter().map(Notice::text).collect::<Vec<_>>(), ["2"]);
+    let (mut world, _) = lose_server("hqmax=3&gt=1", ContentFormat::TEXT, false);
+    world.run_for(secs(5));
+    world.change(VALUE, Value::Float(5.0));
+    world.run_for(secs(5));
+    world.change(VALUE, Value::Float(0.5));
+    world.regain_network_after(secs(10));
+    world.run_for(secs(10));
+    assert!(world.take_notices().is_empty(), "crossed and crossed back meanwhile");
 }
 
 /// CORE-23.

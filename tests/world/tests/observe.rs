@@ -165,38 +165,6 @@ fn an_observation_survives_an_update_and_a_resumed_link() {
 }
 
 #[test]
-fn what_changed_while_the_link_was_gone_is_told_when_it_is_back() {
-    let mut world = World::registered(|setup| setup.secured(Security::Resumes));
-    world.observe("/3303/0/5700", "");
-    world.run_for(secs(20));
-    world.lose_network();
-    world.change("/3303/0/5700", Value::Float(40.0));
-    world.regain_network_after(secs(30));
-    world.run_for(secs(1));
-    let texts: Vec<String> =
-        world.take_notices().iter().map(|notice| notice.text().to_owned()).collect();
-    assert_eq!(texts, ["40"]);
-}
-
-#[test]
-fn without_storing_what_changed_meanwhile_is_not_told() {
-    let mut world = World::registered(|setup| {
-        setup.secured(Security::Resumes);
-        setup.account().notification_storing = false;
-    });
-    world.observe("/3303/0/5700", "");
-    world.run_for(secs(20));
-    world.lose_network();
-    world.change("/3303/0/5700", Value::Float(40.0));
-    world.regain_network_after(secs(30));
-    world.run_for(secs(5));
-    assert!(world.take_notices().is_empty());
-    world.change("/3303/0/5700", Value::Float(41.0));
-    world.run_for(secs(1));
-    assert_eq!(world.take_notices().len(), 1, "but what changes now");
-}
-
-#[test]
 fn a_sample_that_comes_while_the_link_is_gone_is_not_lost() {
     let mut world = World::registered(|setup| setup.secured(Security::Resumes));
     world.observe("/33100/0/1", "");
