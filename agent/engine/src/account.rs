@@ -37,7 +37,7 @@ pub struct Account {
     pub identity: String,
     /// Lifetime in seconds (`/1/x/1`); 0 is for ever.
     pub lifetime: u32,
-    /// Binding (`/1/x/7`).
+    /// Binding (`/1/x/7`): letters of transports, without the Q of LwM2M 1.0.
     pub binding: String,
     /// Register with queue mode (Core 5.8).
     pub queue_mode: bool,
@@ -56,6 +56,12 @@ pub struct Account {
     pub confirmable_notifications: bool,
     /// Registration retry (`/1/x/17` to 20).
     pub retry: Retry,
+    /// The server may wake the device by SMS (`/1/x/21`); kept for servers to read.
+    pub trigger: Option<bool>,
+    /// Preferred Transport (`/1/x/22`), a binding letter; kept for servers to read.
+    pub preferred_transport: Option<char>,
+    /// Mute Send (`/1/x/23`); absent is true. Kept for servers to read.
+    pub mute_send: Option<bool>,
 }
 
 /// How registration is tried again (Core 5.4).
@@ -127,8 +133,25 @@ impl Account {
             notification_storing: true,
             confirmable_notifications: false,
             retry: Retry::default(),
+            trigger: None,
+            preferred_transport: None,
+            mute_send: None,
         }
     }
+
+    /// What `/1/x/7` says to a server of this version: 1.0 has queue mode in it.
+    pub(crate) fn binding_text(&self, version: Version) -> String {
+        with_queue_mode(self.binding.clone(), self.queue_mode && version < Version::V1_1)
+    }
+}
+
+/// Binding letters as LwM2M 1.0 has them with queue mode: `U` is `UQ`, `US` is `UQS`.
+pub(crate) fn with_queue_mode(mut letters: String, queue_mode: bool) -> String {
+    if queue_mode {
+        let second = letters.char_indices().nth(1).map_or(letters.len(), |(at, _)| at);
+        letters.insert(second, 'Q');
+    }
+    letters
 }
 
 /// Lifetime where a server names none, seconds (Core 5.1).

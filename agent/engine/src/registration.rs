@@ -141,17 +141,15 @@ impl Engine {
         let now = self.now.boot;
         let Some(told) = self.announced(id) else { return };
         let endpoint_name = self.config.endpoint.clone();
-        let bindings = self.config.bindings.clone();
         let Some(server) = self.servers.get_mut(&id) else { return };
         let mut query = vec![
             format!("ep={endpoint_name}"),
             format!("lt={}", told.lifetime),
             format!("lwm2m={}", server.version),
         ];
-        match (server.account.queue_mode, server.version >= Version::V1_1) {
-            (true, true) => query.extend([format!("b={bindings}"), "Q".into()]),
-            (true, false) => query.push(format!("b={bindings}Q")),
-            (false, _) => query.push(format!("b={bindings}")),
+        query.push(format!("b={}", server.binding_mode(&self.config.bindings)));
+        if server.account.queue_mode && server.version >= Version::V1_1 {
+            query.push("Q".into());
         }
         let draft =
             server.base_path().chain(["rd"]).fold(Draft::new(method::POST), |draft, segment| {
@@ -278,6 +276,7 @@ impl Engine {
         if server.endpoint.is_none() {
             return self.open_link(id); // lost during sleep; the Update follows
         }
+        let binding = server.binding_mode(&self.config.bindings);
         let (Some(registration), Some(endpoint)) = (&server.registration, &mut server.endpoint)
         else {
             return;
@@ -286,10 +285,15 @@ impl Engine {
             registration.location.iter().fold(Draft::new(method::POST), |draft, segment| {
                 draft.option(option::URI_PATH, segment.as_bytes())
             });
-        let mut detail = String::new();
+        let mut query = Vec::new();
         if told.lifetime != registration.known.lifetime {
-            detail = format!("lt={}", told.lifetime);
-            draft = draft.option(option::URI_QUERY, detail.as_bytes());
+            query.push(format!("lt={}", told.lifetime));
+        }
+        if told.binding != registration.known.binding {
+            query.push(format!("b={binding}"));
+        }
+        for parameter in &query {
+            draft = draft.option(option::URI_QUERY, parameter.as_bytes());
         }
         let objects = (told.objects != registration.known.objects).then(|| told.objects.clone());
         if let Some(objects) = &objects {
@@ -300,7 +304,7 @@ impl Engine {
         server.phase = Phase::Registered { update: Some(request), asleep: false };
         server.update_at = None;
         let format = objects.is_some().then_some(ContentFormat::LINK);
-        self.record_sent(id, OwnOperation::Update, detail, format, || {
+        self.record_sent(id, OwnOperation::Update, query.join("&"), format, || {
             objects.unwrap_or_default().into_bytes()
         });
     }
@@ -331,8 +335,8 @@ impl Engine {
         }
     }
 
-    /// What has changed while the server was being told is told next.
-    fn tell_what_changed(&mut self, id: u16) {
+    /// What the server does not know yet is told next.
+    pub(crate) fn tell_what_changed(&mut self, id: u16) {
         let current = self.announced(id);
         let known = self.servers.get(&id).and_then(|server| server.registration.as_ref());
         if known.is_some_and(|known| Some(&known.known) != current.as_ref()) {
@@ -345,6 +349,7 @@ impl Engine {
         let server = self.servers.get(&id)?;
         Some(Announced {
             lifetime: server.account.lifetime,
+            binding: server.account.binding_text(server.version),
             objects: object_list::write(&self.objects, server.version),
         })
     }

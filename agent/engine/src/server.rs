@@ -8,6 +8,7 @@ use std::time::Duration;
 use lwm2m_coap::{Counters, Endpoint, Random, RequestId};
 use lwm2m_model::{Instant, Version};
 
+use crate::account::with_queue_mode;
 use crate::attributes::Attached;
 use crate::backlog::Backlog;
 use crate::{Account, Continuity, LinkId, SecurityMode, ServerState};
@@ -110,6 +111,8 @@ pub(crate) struct Registration {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Announced {
     pub(crate) lifetime: u32,
+    /// What `/1/x/7` says; the server is told what comes of it on this device.
+    pub(crate) binding: String,
     pub(crate) objects: String,
 }
 
@@ -216,6 +219,22 @@ impl Server {
             Phase::Disabled { .. } => ServerState::Disabled,
             Phase::Stopped => ServerState::Stopped,
         }
+    }
+
+    /// The `b` of Register and Update: what the device can do (`/3/0/16`), and once the
+    /// server has written what it wants (`/1/x/7`), what is common to both. LwM2M 1.0
+    /// knows U and S, and has queue mode in it.
+    pub(crate) fn binding_mode(&self, bindings: &str) -> String {
+        let old = self.version < Version::V1_1;
+        let is_written = self.account.binding != self.configured.binding;
+        let letters = if is_written { &self.account.binding } else { bindings };
+        let is_told =
+            |letter: &char| bindings.contains(*letter) && (!old || "US".contains(*letter));
+        let mut common: String = letters.chars().filter(is_told).collect();
+        if common.is_empty() {
+            common.push('U'); // CORE-118
+        }
+        with_queue_mode(common, old && self.account.queue_mode)
     }
 
     /// Path segments of the Server URI; requests go below them (Transport 2.4).

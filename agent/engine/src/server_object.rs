@@ -3,7 +3,9 @@
 //! Security is for the operator on the device, without keys. Server is for
 //! servers too: what they write counts at once, and Update tells them so.
 
-use lwm2m_model::{Arguments, Code, Entry, Operation, Path, RequestError, Value, objects::id};
+use lwm2m_model::{
+    Arguments, Code, Entry, Operation, Path, RequestError, Value, Version, objects::id,
+};
 
 use crate::dispatch::Job;
 use crate::engine::Engine;
@@ -54,19 +56,15 @@ impl Engine {
 
     fn write_account(&mut self, call: &Call, entries: &[Entry]) -> CallResult {
         let id = self.account_at(&call.path)?;
-        let bindings = self.config.bindings.clone();
         let Some(server) = self.servers.get_mut(&id) else {
             return Err(no_account());
         };
         let mut account = server.account.clone();
         for entry in entries {
-            write(&mut account, &bindings, entry)?;
+            write(&mut account, server.version, &self.config.bindings, entry)?;
         }
         server.account = account;
-        let known = server.registration.as_ref().map(|registration| registration.known.lifetime);
-        if known.is_some_and(|known| known != server.account.lifetime) {
-            self.update_due(id, self.now.boot); // CORE-103
-        }
+        self.tell_what_changed(id); // CORE-100, CORE-103
         let path = call.path.clone();
         self.changed(&path);
         self.rearm_observations_of(id);
@@ -125,11 +123,16 @@ fn resources(server: &Server) -> Vec<Entry> {
         optional(DEFAULT_PMAX, account.default_pmax),
         Some(Entry::new(at(DISABLE_TIMEOUT), integer(account.disable_timeout))),
         Some(Entry::new(at(NOTIFICATION_STORING), Value::Boolean(account.notification_storing))),
-        Some(Entry::new(at(BINDING), Value::String(account.binding.clone()))),
+        Some(Entry::new(at(BINDING), Value::String(account.binding_text(server.version)))),
         Some(Entry::new(at(RETRY_COUNT), unsigned(account.retry.count))),
         Some(Entry::new(at(RETRY_TIMER), unsigned(account.retry.timer))),
         Some(Entry::new(at(SEQUENCE_DELAY), unsigned(account.retry.sequence_delay))),
         Some(Entry::new(at(SEQUENCE_COUNT), unsigned(account.retry.sequence_count))),
+        account.trigger.map(|may| Entry::new(at(TRIGGER), Value::Boolean(may))),
+        account
+            .preferred_transport
+            .map(|letter| Entry::new(at(PREFERRED_TRANSPORT), Value::String(letter.into()))),
+        account.mute_send.map(|mute| Entry::new(at(MUTE_SEND), Value::Boolean(mute))),
         Some(Entry::new(
             at(NOTIFICATION_MODE),
             Value::Integer(account.confirmable_notifications.into()),
@@ -141,7 +144,12 @@ fn resources(server: &Server) -> Vec<Entry> {
 }
 
 /// Takes over one written value.
-fn write(account: &mut Account, bindings: &str, entry: &Entry) -> Result<(), RequestError> {
+fn write(
+    account: &mut Account,
+    version: Version,
+    bindings: &str,
+    entry: &Entry,
+) -> Result<(), RequestError> {
     let path = &entry.path;
     let bad = |expected: &str| {
         RequestError::new(Code::BAD_REQUEST, format!("write {path}: expected {expected}"))
@@ -160,17 +168,24 @@ fn write(account: &mut Account, bindings: &str, entry: &Entry) -> Result<(), Req
             account.notification_storing = *storing
         }
         (Some(BINDING), Some(Value::String(binding))) => {
-            let usable = !binding.is_empty() && binding.chars().any(|c| bindings.contains(c));
-            let legal = binding.chars().all(|c| BINDINGS.contains(c));
-            if !usable || !legal {
-                return Err(bad("binding letters, one of which this device has"));
-            }
-            account.binding.clone_from(binding);
+            let (letters, queue_mode) = letters_of(binding, version)
+                .filter(|(letters, _)| letters.chars().any(|letter| bindings.contains(letter)))
+                .ok_or_else(|| bad("binding letters, one of which this device has"))?;
+            account.binding = letters;
+            account.queue_mode = queue_mode.unwrap_or(account.queue_mode);
         }
         (Some(RETRY_COUNT), _) => account.retry.count = seconds()?.max(1),
         (Some(RETRY_TIMER), _) => account.retry.timer = seconds()?,
         (Some(SEQUENCE_DELAY), _) => account.retry.sequence_delay = seconds()?,
         (Some(SEQUENCE_COUNT), _) => account.retry.sequence_count = seconds()?,
+        (Some(TRIGGER), Some(Value::Boolean(may))) => account.trigger = Some(*may),
+        (Some(PREFERRED_TRANSPORT), Some(Value::String(text))) => {
+            let mut letters = text.chars();
+            let letter = letters.next().filter(|letter| BINDINGS.contains(*letter));
+            let only = letter.filter(|_| letters.next().is_none());
+            account.preferred_transport = Some(only.ok_or_else(|| bad("one binding letter"))?);
+        }
+        (Some(MUTE_SEND), Some(Value::Boolean(mute))) => account.mute_send = Some(*mute),
         (Some(NOTIFICATION_MODE), Some(Value::Integer(mode))) => {
             account.confirmable_notifications = *mode == 1
         }
@@ -180,6 +195,19 @@ fn write(account: &mut Account, bindings: &str, entry: &Entry) -> Result<(), Req
         }
     }
     Ok(())
+}
+
+/// The transports that a written binding names, each once, and for LwM2M 1.0 whether
+/// it asks for queue mode; `None` if it is no binding.
+fn letters_of(binding: &str, version: Version) -> Option<(String, Option<bool>)> {
+    let has_queue_mode = version < Version::V1_1;
+    let letters: String =
+        binding.chars().filter(|letter| !has_queue_mode || *letter != 'Q').collect();
+    let legal = letters
+        .char_indices()
+        .all(|(at, letter)| BINDINGS.contains(letter) && letters.find(letter) == Some(at));
+    let queue_mode = has_queue_mode.then(|| binding.contains('Q'));
+    (legal && letters.len() + 1 >= binding.len()).then_some((letters, queue_mode))
 }
 
 /// Answers Read and Discover from values at hand.
@@ -234,6 +262,9 @@ const RETRY_COUNT: u16 = 17;
 const RETRY_TIMER: u16 = 18;
 const SEQUENCE_DELAY: u16 = 19;
 const SEQUENCE_COUNT: u16 = 20;
+const TRIGGER: u16 = 21;
+const PREFERRED_TRANSPORT: u16 = 22;
+const MUTE_SEND: u16 = 23;
 const NOTIFICATION_MODE: u16 = 26;
 const EXECUTABLE: [u16; 2] = [DISABLE, UPDATE_TRIGGER];
 /// Letters of the transport bindings (Core 5.5).
