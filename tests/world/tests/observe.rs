@@ -356,8 +356,65 @@ fn the_device_says_so_when_it_takes_no_more_observations() {
     }
     world.run_for(secs(5));
     assert_eq!(observed(&world), lwm2m_engine::MAX_OBSERVATIONS);
+    // A server that goes on and on gets answers, and nothing grows.
+    for number in 0..1000_u32 {
+        let answer = world.ask(
+            Ask::observe("/3/0/0", "pmax=1").token(&[&[9], &number.to_be_bytes()[..]].concat()),
+        );
+        assert_eq!((answer.code, answer.observe), (Code::CONTENT, None));
+    }
+    assert_eq!(observed(&world), lwm2m_engine::MAX_OBSERVATIONS);
+    // What is held can be begun anew, and makes room when it ends.
+    let answer = world.ask(Ask::observe("/3/0/0", "").token(&0_u32.to_be_bytes()));
+    assert_eq!((answer.code, answer.observe), (Code::CONTENT, Some(1)));
+    world.ask(Ask::cancel("/3/0/0", &0_u32.to_be_bytes()));
     let answer = world.ask(Ask::observe("/3/0/0", "").token(b"one more"));
-    assert_eq!((answer.code, answer.observe), (Code::CONTENT, None));
+    assert_eq!((answer.code, answer.observe), (Code::CONTENT, Some(1)));
+    assert_eq!(observed(&world), lwm2m_engine::MAX_OBSERVATIONS);
+}
+
+/// RFC 7641 4.1: a token that wanders over all paths names one observation.
+#[test]
+fn a_token_that_wanders_holds_one_observation() {
+    let mut world = World::registered(|_| {});
+    let paths = ["/3", "/3/0", "/3/0/9", "/3303/0/5700", "/3303/0/7000/1", "/3303"];
+    for number in 0..1000 {
+        let query = ["", "pmin=1", "pmax=5&con=1"][number % 3];
+        world.ask(Ask::observe(paths[number % paths.len()], query).token(b""));
+        assert_eq!(observed(&world), 1);
+        assert_eq!(world.device.watched.len(), 1, "objects are not asked for more either");
+    }
+}
+
+#[test]
+fn observations_of_several_instances_due_together_are_a_read_each_and_one_wake_up() {
+    let mut world = World::registered(|_| {});
+    let paths = ["/3303/0/5700", "/3303/0/5500", "/3303/0/7000", "/3303/0", "/3303/1/5700"];
+    for number in 0..1000_u32 {
+        let path = paths[number as usize % paths.len()];
+        world.send(Ask::observe(path, "pmax=600").token(&number.to_be_bytes()));
+        if number % 16 == 15 {
+            world.run_for(ms(50));
+        }
+    }
+    world.run_for(secs(2));
+    // All timers are set anew by changes that are told to all.
+    for path in ["/3303/0", "/3303/1"] {
+        world.device.objects.set(&format!("{path}/5700"), Value::Float(2.0));
+    }
+    for (path, value) in
+        [("/3303/0/5500", Value::Boolean(true)), ("/3303/0/7000/0", Value::Integer(3))]
+    {
+        world.device.objects.set(path, value);
+    }
+    world.tell_device(Input::Changed(Path::object(3303)));
+    world.run_for(secs(5));
+    assert_eq!(world.take_notices().len(), 1000);
+    let (calls, wakeups) = (world.device.calls.len(), world.device.wakeups);
+    world.run_for(secs(600));
+    assert_eq!(world.take_notices().len(), 1000);
+    assert_eq!(world.device.calls.len(), calls + 2, "one read an instance");
+    assert_eq!(world.device.wakeups, wakeups + 1);
 }
 
 #[test]
