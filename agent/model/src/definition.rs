@@ -1,7 +1,14 @@
 //! Object definitions: what resources an object has and what they allow
 //! (Core 2.1, Objects 1.1).
 
+mod error;
+mod range_text;
+mod xml;
+
 use std::borrow::Cow;
+
+pub use error::{DefinitionError, DefinitionFault};
+pub use xml::MAX_DEFINITION;
 
 use crate::{DataType, Value, Version};
 

@@ -17,7 +17,10 @@ mod version;
 
 pub use arguments::{Argument, Arguments, ArgumentsError};
 pub use attributes::{Attribute, AttributeError, AttributeUpdate, Attributes};
-pub use definition::{ObjectDef, Operations, Range, RangeError, ResourceDef};
+pub use definition::{
+    DefinitionError, DefinitionFault, MAX_DEFINITION, ObjectDef, Operations, Range, RangeError,
+    ResourceDef,
+};
 pub use entry::{Entry, Node};
 pub use path::{Path, PathError, Prefix};
 pub use request::{

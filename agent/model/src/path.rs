@@ -274,7 +274,8 @@ pub enum PathError {
     BadPrefix,
 }
 
-fn parse_id(segment: &str) -> Result<u16, PathError> {
+/// An identifier in decimal digits (Core 2.2).
+pub(crate) fn parse_id(segment: &str) -> Result<u16, PathError> {
     let shown = || segment.chars().take(MAX_SHOWN).collect();
     if segment.is_empty() || !segment.bytes().all(|b| b.is_ascii_digit()) {
         return Err(PathError::NotANumber(shown()));
