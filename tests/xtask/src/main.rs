@@ -3,6 +3,7 @@
 //! It runs before anything is installed, so it depends on no C library.
 
 mod demo;
+mod fuzz;
 mod graph;
 mod packages;
 mod run;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         "test" => tests::test(),
         "ci" => tests::ci(),
         "check-graph" => graph::check(),
+        "fuzz" => fuzz::run_targets(&rest),
         "bench" => tests::bench(&rest),
         "help" | "--help" | "-h" | "" => {
             eprintln!("{HELP}");
@@ -47,4 +49,6 @@ cargo xtask TASK
   test          every test that needs no special hardware
   ci            format, lints, crate graph, then `test`
   check-graph   show the crate graph and fail if an arrow points the wrong way
+  fuzz [--seconds N] [TARGET...]
+                each fuzz target (all) for N seconds (20); needs a nightly toolchain
   bench [ARGS]  figures of speed and memory of the release build";
