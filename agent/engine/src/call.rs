@@ -43,6 +43,15 @@ pub enum CallOperation {
     },
     /// Do it, or promise to: [`CallReply::Done`] or [`CallReply::AfterAnswer`].
     Execute(Arguments),
+    /// Make instances, all or none: [`CallReply::Done`]. The object fills mandatory
+    /// resources that `entries` leaves out, or refuses with 4.00 (CORE-144).
+    Create {
+        /// Their identifiers, ascending; none of them is in use.
+        instances: Vec<u16>,
+        /// Values of writable resources, sorted by path, each below one of the
+        /// instances.
+        entries: Vec<Entry>,
+    },
     /// The answer to an Execute that was promised has gone out: do it now. No
     /// reply is expected.
     Proceed,

@@ -14,13 +14,13 @@ use std::time::Duration;
 use lwm2m_coap::{CacheKey, ExchangeId, Token};
 use lwm2m_model::{
     Arguments, AttributeUpdate, Attributes, Code, Content, ContentFormat, Entry, Instant,
-    ObjectDef, Operation, Path, Request, RequestError, ResourceDef, Value, Version, WriteMode,
+    ObjectDef, Operation, Path, Request, RequestError, ResourceDef, Version, WriteMode,
     objects::id,
 };
 
 use crate::engine::Engine;
 use crate::observations::ObservationId;
-use crate::{Call, CallId, CallOperation, Output, attributes, values};
+use crate::{Call, CallId, CallOperation, Output, attributes, create, values};
 
 /// Who asked, and how to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +48,20 @@ pub(crate) struct Job {
     pub(crate) operation: Operation,
     pub(crate) path: Path,
     pub(crate) accept: Option<ContentFormat>,
-    payload: Payload,
+    pub(crate) payload: Payload,
 }
 
 /// The values that came with a request.
 #[derive(Debug, Clone)]
-enum Payload {
+pub(crate) enum Payload {
     None,
     Wire(Content),
     Typed(Vec<Entry>),
+    /// Values of a new instance, whose identifier may be ours to choose.
+    New {
+        instance: Option<u16>,
+        entries: Vec<Entry>,
+    },
 }
 
 /// What is done with the answer to a call.
@@ -70,6 +75,8 @@ pub(crate) enum Pending {
     Discover { job: Job, depth: usize },
     /// Answer a Write, Execute or Delete.
     Act { job: Job },
+    /// Answer a Create of these instances.
+    Create { job: Job, instances: Vec<u16> },
     /// Attach attributes, if the target exists.
     Attach { job: Job, update: AttributeUpdate },
     /// Refuse, with 4.04 if the target does not even exist.
@@ -94,6 +101,7 @@ impl Pending {
             | Self::Observe { job, .. }
             | Self::Discover { job, .. }
             | Self::Act { job }
+            | Self::Create { job, .. }
             | Self::Attach { job, .. }
             | Self::Refuse { job, .. } => Some(job),
             Self::Sample { .. } => None,
@@ -115,6 +123,19 @@ impl Job {
         Self { origin, operation, path, accept: None, payload: Payload::Typed(entries) }
     }
 
+    /// A Create of the operator.
+    pub(crate) fn create(
+        origin: Origin,
+        object: u16,
+        instance: Option<u16>,
+        entries: Vec<Entry>,
+    ) -> Self {
+        // 65535 is no object; the root is no target of a Create.
+        let path = Path::root().child(object).unwrap_or_default();
+        let payload = Payload::New { instance, entries };
+        Self { origin, operation: Operation::Create, path, accept: None, payload }
+    }
+
     /// A message that is no request of ours; it will be refused.
     pub(crate) fn unparsed(origin: Origin) -> Self {
         let path = Path::root();
@@ -123,9 +144,9 @@ impl Job {
 }
 
 /// The definitions that a path leads to.
-struct Target {
-    object: Arc<ObjectDef>,
-    resource: Option<ResourceDef>,
+pub(crate) struct Target {
+    pub(crate) object: Arc<ObjectDef>,
+    pub(crate) resource: Option<ResourceDef>,
 }
 
 impl Engine {
@@ -182,10 +203,13 @@ impl Engine {
                 self.call(&job.path, CallOperation::Execute(arguments), pending);
             }
             Operation::Create => {
-                let reason = "no object here lets a server make instances";
-                return Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason));
+                let (instances, entries) = self.to_create(job, &target.object)?;
+                let operation = CallOperation::Create { instances: instances.clone(), entries };
+                let pending = Pending::Create { job: job.clone(), instances };
+                self.call(&job.path, operation, pending);
             }
             Operation::Delete => {
+                create::check_delete(&job.path, &target.object, self.version(job))?;
                 self.call(&job.path, CallOperation::Delete, Pending::Act { job: job.clone() });
             }
         }
@@ -278,7 +302,7 @@ impl Engine {
 
     /// Finds what the path names, as far as definitions and instances go; whether a
     /// resource is there only its object knows.
-    fn target(&self, path: &Path) -> Result<Target, RequestError> {
+    pub(crate) fn target(&self, path: &Path) -> Result<Target, RequestError> {
         let missing = |what: String| RequestError::new(Code::NOT_FOUND, what);
         let root = || RequestError::new(Code::METHOD_NOT_ALLOWED, "the root is no target of this");
         let object = path.object_id().ok_or_else(root)?;
@@ -316,7 +340,7 @@ impl Engine {
     }
 
     /// The version that who asks speaks; the operator speaks the latest.
-    fn version(&self, job: &Job) -> Version {
+    pub(crate) fn version(&self, job: &Job) -> Version {
         let version = job.origin.server().and_then(|id| Some(self.servers.get(&id)?.version));
         version.unwrap_or(Version::V1_2)
     }
@@ -334,31 +358,12 @@ impl Engine {
                 let (object, resource) = (&target.object, target.resource.as_ref());
                 values::read(object, resource, &job.path, mode, content, self.version(job))?
             }
-            Payload::None => {
+            Payload::None | Payload::New { .. } => {
                 return Err(RequestError::new(Code::BAD_REQUEST, "a Write needs a payload"));
             }
         };
-        self.check_links(&entries)?;
+        self.check_links(&entries, None, &[])?;
         Ok(entries)
-    }
-
-    /// A link names an object that is there, one of its instances, or nothing
-    /// (CORE-138).
-    fn check_links(&self, entries: &[Entry]) -> Result<(), RequestError> {
-        for entry in entries {
-            let Some(Value::Objlnk(link)) = entry.value() else { continue };
-            let found = match (link.object, link.instance) {
-                (u16::MAX, u16::MAX) => true,
-                (object, instance) => self.objects.get(&object).is_some_and(|entry| {
-                    instance == u16::MAX || entry.instances.contains(&instance)
-                }),
-            };
-            if !found {
-                let reason = format!("{}: {link} links something that is not there", entry.path);
-                return Err(RequestError::new(Code::BAD_REQUEST, reason));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -248,6 +248,9 @@ impl Engine {
         let job = match request {
             LocalRequest::Plain(request) => Job::from_request(origin, request),
             LocalRequest::Write { path, entries } => Job::write(origin, path, entries),
+            LocalRequest::Create { object, instance, entries } => {
+                Job::create(origin, object, instance, entries)
+            }
         };
         self.dispatch(job);
     }

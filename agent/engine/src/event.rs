@@ -94,7 +94,7 @@ pub enum Event {
         /// Code and reason.
         error: RequestError,
     },
-    /// An object has carried out a Write, Execute or Delete of a server.
+    /// An object has carried out a Write, Execute, Create or Delete of a server.
     Done {
         /// Short Server ID.
         server: u16,

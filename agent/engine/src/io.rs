@@ -146,6 +146,15 @@ pub enum LocalRequest {
         /// Its values.
         entries: Vec<Entry>,
     },
+    /// Make an instance.
+    Create {
+        /// Object ID.
+        object: u16,
+        /// Its identifier; `None` takes the lowest that is free.
+        instance: Option<u16>,
+        /// Its values, below any instance: they are moved to the new one.
+        entries: Vec<Entry>,
+    },
 }
 
 /// What the engine wants done.
@@ -186,8 +195,8 @@ pub enum Output {
     LocalReply {
         /// The identifier of the request.
         id: u64,
-        /// Values of a Read or Observe, paths of a Discover as entries without
-        /// value, nothing for the rest.
+        /// Values of a Read or Observe, paths of a Discover or of what a Create
+        /// made as entries without value, nothing for the rest.
         result: Result<Vec<Entry>, RequestError>,
     },
     /// A notification of a local observation.

@@ -41,16 +41,22 @@ impl Engine {
         let changed = before != *now;
         for instance in gone {
             let Ok(path) = Path::object(object).child(instance) else { continue };
-            let observed: Vec<ObservationId> = self.observations.below(&path).collect();
-            for id in observed {
-                self.target_gone(id);
-            }
-            for server in self.servers.values_mut() {
-                server.attached.forget(&path);
-            }
+            self.removed(&path);
         }
         if changed {
             self.changed(&Path::object(object));
+        }
+    }
+
+    /// An instance or resource instance is there no more: observations of it and of
+    /// what it held end, and so do attributes (Core 6.6).
+    pub(crate) fn removed(&mut self, path: &Path) {
+        let observed: Vec<ObservationId> = self.observations.below(path).collect();
+        for id in observed {
+            self.target_gone(id);
+        }
+        for server in self.servers.values_mut() {
+            server.attached.forget(path);
         }
     }
 

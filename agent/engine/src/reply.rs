@@ -22,6 +22,8 @@ type Outcome = Result<Answer, RequestError>;
 pub(crate) enum Answer {
     /// Nothing but a code.
     Code(Code),
+    /// The instances that a Create has made.
+    Created(Vec<Path>),
     /// Values, in a format if they go to a server.
     Values { entries: Vec<Entry>, format: ContentFormat, observe: Option<u32> },
     /// Links of a Discover, and the paths they name.
@@ -54,6 +56,7 @@ impl Engine {
             Pending::Observe { job, format, own } => {
                 // What cannot be written must not be observed.
                 let outcome = entries(result).and_then(|entries| {
+                    self.target(&job.path)?; // It may have been deleted meanwhile.
                     encode(format, &job.path, &entries)?;
                     let observe = self.begin_observation(&job, format, own, &entries);
                     // A server sees by the missing option that nothing is observed.
@@ -71,6 +74,7 @@ impl Engine {
             }
             Pending::Attach { job, update } => {
                 let outcome = paths(result).and_then(|_| {
+                    self.target(&job.path)?; // It may have been deleted meanwhile.
                     let id = job.origin.server();
                     if let Some(server) = id.and_then(|id| self.servers.get_mut(&id)) {
                         server.attached.update(&job.path, &update)?;
@@ -85,6 +89,7 @@ impl Engine {
                 self.answer(&job, Err(exists.unwrap_or_else(|missing| missing)));
             }
             Pending::Act { job } => self.acted(call, &job, result),
+            Pending::Create { job, instances } => self.created(&job, &instances, result),
         }
     }
 
@@ -97,9 +102,7 @@ impl Engine {
         };
         let is_done = outcome.is_ok();
         if is_done && let Some(server) = job.origin.server() {
-            let operation = job.operation.name();
-            let path = job.path.clone();
-            self.outputs.push_back(Output::Event(Event::Done { server, operation, path }));
+            self.done(server, job, job.path.clone());
         }
         self.answer(job, outcome);
         if !is_done {
@@ -109,6 +112,7 @@ impl Engine {
             Some(id::SERVER) => self.server_object_done(job),
             // Objects say what has changed; what a server wrote it wrote for sure.
             _ if matches!(job.operation, Operation::Write(_)) => self.changed(&job.path),
+            _ if job.operation == Operation::Delete => self.deleted(&job.path),
             _ => {}
         }
         if promised {
@@ -116,6 +120,12 @@ impl Engine {
             let server = job.origin.server();
             self.promised.push(Promise { at, call, path: job.path.clone(), server });
         }
+    }
+
+    /// Reports what an object has carried out for a server.
+    pub(crate) fn done(&mut self, server: u16, job: &Job, path: Path) {
+        let operation = job.operation.name();
+        self.outputs.push_back(Output::Event(Event::Done { server, operation, path }));
     }
 
     /// Lets promised actions happen whose answers are out.
@@ -138,7 +148,9 @@ impl Engine {
                 let result = outcome.map(|answer| match answer {
                     Answer::Code(_) => Vec::new(),
                     Answer::Values { entries, .. } => entries,
-                    Answer::Links { paths, .. } => paths.into_iter().map(Entry::empty).collect(),
+                    Answer::Links { paths, .. } | Answer::Created(paths) => {
+                        paths.into_iter().map(Entry::empty).collect()
+                    }
                 });
                 self.outputs.push_back(Output::LocalReply { id, result });
             }
@@ -164,6 +176,10 @@ impl Engine {
     fn reply_of(&mut self, job: &Job, server: u16, outcome: Outcome) -> (Reply, Option<u32>) {
         let encoded = outcome.and_then(|answer| match answer {
             Answer::Code(code) => Ok((Reply::new(code), None)),
+            Answer::Created(paths) => {
+                let one = <[Path; 1]>::try_from(paths).ok().map(|[path]| path);
+                Ok((Reply::created(one), None))
+            }
             Answer::Links { text, .. } => {
                 Ok((Reply::content(ContentFormat::LINK, text.into_bytes()), None))
             }

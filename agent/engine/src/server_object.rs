@@ -50,7 +50,9 @@ impl Engine {
                     .collect();
                 answer(call, all, &executable)
             }
-            CallOperation::Delete | CallOperation::Proceed => Err(by_bootstrap_only()),
+            CallOperation::Create { .. } | CallOperation::Delete | CallOperation::Proceed => {
+                Err(by_bootstrap_only())
+            }
         }
     }
 
@@ -235,6 +237,7 @@ fn answer(call: &Call, all: Vec<Entry>, executable: &[Path]) -> CallResult {
         }
         CallOperation::Write { .. }
         | CallOperation::Execute(_)
+        | CallOperation::Create { .. }
         | CallOperation::Proceed
         | CallOperation::Delete => Err(by_bootstrap_only()),
     }

@@ -1,5 +1,7 @@
 //! The one way of values from and to payloads (Core 6.3, 10.2).
 
+use std::collections::BTreeSet;
+
 use lwm2m_codec::{DecodeError, Item, Record};
 use lwm2m_model::{
     Code, Content, ContentFormat, DataType, Entry, ObjectDef, Path, RequestError, ResourceDef,
@@ -61,15 +63,65 @@ pub(crate) fn read(
         .ok_or_else(|| RequestError::new(Code::BAD_REQUEST, "a Write needs a Content-Format"))?;
     let single = resource.filter(|resource| target.depth() == 4 || !resource.multiple);
     check_format(format, single, mode, version)?;
-    let records = lwm2m_codec::decode(format, &content.payload, target).map_err(|error| {
-        let code = match error {
-            DecodeError::UnsupportedFormat(_) => Code::UNSUPPORTED_CONTENT_FORMAT,
-            _ => Code::BAD_REQUEST,
-        };
-        RequestError::new(code, error.to_string())
-    })?;
-    let mut entries = Vec::with_capacity(records.len());
+    let records = lwm2m_codec::decode(format, &content.payload, target).map_err(unreadable)?;
+    // Before any value is looked at: what cannot be written needs no right type.
     for record in &records {
+        if let Some(resource) = record.path.resource_id().and_then(|id| object.resource(id)) {
+            check_writable(&record.path, resource)?;
+        }
+    }
+    let entries = check(object, entries_of(object, target, &records)?)?;
+    if single.is_some() && entries.is_empty() {
+        return Err(RequestError::new(Code::BAD_REQUEST, format!("write {target}: no value")));
+    }
+    Ok(entries)
+}
+
+/// The instances and values of a Create by a server of this version.
+///
+/// `unassigned` stands for an instance without an identifier. Values of what a
+/// server cannot write are ignored (CORE-145), and so are unknown resources
+/// (CORE-05).
+///
+/// # Errors
+/// 4.00 or 4.15, as Core 11 has them.
+pub(crate) fn read_create(
+    object: &ObjectDef,
+    target: &Path,
+    content: &Content,
+    version: Version,
+    unassigned: u16,
+) -> Result<(BTreeSet<u16>, Vec<Entry>), RequestError> {
+    let format = content
+        .format
+        .ok_or_else(|| RequestError::new(Code::BAD_REQUEST, "a Create needs a Content-Format"))?;
+    check_format(format, None, WriteMode::Replace, version)?;
+    let mut records = lwm2m_codec::decode_create(format, &content.payload, target, unassigned)
+        .map_err(unreadable)?;
+    let instances = records.iter().filter_map(|record| record.path.instance_id()).collect();
+    records.retain(|record| {
+        let resource = record.path.resource_id().and_then(|id| object.resource(id));
+        resource.is_some_and(|resource| resource.operations.writable())
+    });
+    Ok((instances, check(object, entries_of(object, target, &records)?)?))
+}
+
+fn unreadable(error: DecodeError) -> RequestError {
+    let code = match error {
+        DecodeError::UnsupportedFormat(_) => Code::UNSUPPORTED_CONTENT_FORMAT,
+        _ => Code::BAD_REQUEST,
+    };
+    RequestError::new(code, error.to_string())
+}
+
+/// Typed values, sorted by path.
+fn entries_of(
+    object: &ObjectDef,
+    target: &Path,
+    records: &[Record<'_>],
+) -> Result<Vec<Entry>, RequestError> {
+    let mut entries = Vec::with_capacity(records.len());
+    for record in records {
         entries.extend(typed(object, target, record)?);
     }
     entries.sort_by(|one, other| one.path.cmp(&other.path));
@@ -82,22 +134,31 @@ pub(crate) fn read(
         let reason = format!("write {path}: it is given twice");
         return Err(RequestError::new(Code::BAD_REQUEST, reason));
     }
-    check(object, entries)
+    Ok(entries)
 }
 
-/// Checks typed values against the definitions: operation, type, range.
+/// Checks typed values against the definitions: operation, place, type, range.
 ///
 /// # Errors
-/// 4.05 for a resource that cannot be written, 4.00 for a value that does not fit.
+/// 4.04 for a resource that is not defined, 4.05 for one that cannot be written, 4.00
+/// for a value that does not fit.
 pub(crate) fn check(object: &ObjectDef, entries: Vec<Entry>) -> Result<Vec<Entry>, RequestError> {
     for entry in &entries {
-        let Some(resource) = entry.path.resource_id().and_then(|id| object.resource(id)) else {
-            continue;
-        };
         let path = &entry.path;
-        if !resource.operations.writable() {
-            let reason = format!("{path} ({}) cannot be written", resource.name);
-            return Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason));
+        let Some(resource) = path.resource_id().and_then(|id| object.resource(id)) else {
+            let reason = format!("{path} is no resource of object {}", object.id);
+            return Err(RequestError::new(Code::NOT_FOUND, reason));
+        };
+        check_writable(path, resource)?;
+        let place_fits = match (entry.value(), path.depth()) {
+            (Some(_), 3) => !resource.multiple,
+            (Some(_), _) | (None, 3) => resource.multiple,
+            (None, _) => false,
+        };
+        if !place_fits {
+            let expected = if resource.multiple { "several instances" } else { "one value" };
+            let reason = format!("write {path}: {} has {expected}", resource.name);
+            return Err(RequestError::new(Code::BAD_REQUEST, reason));
         }
         let Some(value) = entry.value() else { continue };
         if value.data_type() != resource.data_type {
@@ -110,6 +171,14 @@ pub(crate) fn check(object: &ObjectDef, entries: Vec<Entry>) -> Result<Vec<Entry
         })?;
     }
     Ok(entries)
+}
+
+fn check_writable(path: &Path, resource: &ResourceDef) -> Result<(), RequestError> {
+    if resource.operations.writable() {
+        return Ok(());
+    }
+    let reason = format!("{path} ({}) cannot be written", resource.name);
+    Err(RequestError::new(Code::METHOD_NOT_ALLOWED, reason))
 }
 
 /// Text, opaque and plain CBOR carry one value; opaque only bytes.
@@ -152,15 +221,6 @@ fn typed(
     let Some(resource) = object.resource(id) else {
         return Ok(None);
     };
-    let place_fits = match (&record.item, path.depth()) {
-        (Item::Value(_), 3) => !resource.multiple,
-        (Item::Value(_) | Item::Delete, _) | (Item::Empty, 3) => resource.multiple,
-        (Item::Empty, _) => false,
-    };
-    if !place_fits {
-        let expected = if resource.multiple { "several instances" } else { "one value" };
-        return Err(bad(format!("{} has {expected}", resource.name)));
-    }
     match &record.item {
         Item::Empty => Ok(Some(Entry::empty(path.clone()))),
         // The formats of a Write cannot say this.

@@ -94,17 +94,24 @@ pub struct Reply {
     pub code: Code,
     /// Payload of a 2.05.
     pub content: Option<Content>,
+    /// The instance that a Create has made, if it was exactly one (Core 6.5).
+    pub location: Option<Path>,
 }
 
 impl Reply {
     /// A reply without payload.
     pub const fn new(code: Code) -> Self {
-        Self { code, content: None }
+        Self { code, content: None, location: None }
+    }
+
+    /// 2.01, with the one instance that was made.
+    pub const fn created(location: Option<Path>) -> Self {
+        Self { code: Code::CREATED, content: None, location }
     }
 
     /// 2.05 with a payload.
     pub fn content(format: ContentFormat, payload: Vec<u8>) -> Self {
-        Self { code: Code::CONTENT, content: Some(Content::new(format, payload)) }
+        Self { content: Some(Content::new(format, payload)), ..Self::new(Code::CONTENT) }
     }
 }
 

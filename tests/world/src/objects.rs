@@ -166,8 +166,8 @@ impl Objects {
                 self.proceeded.push(call.path.clone());
                 Ok(CallReply::Done)
             }
-            CallOperation::Delete => {
-                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, "nothing here can be deleted"))
+            CallOperation::Create { .. } | CallOperation::Delete => {
+                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, "nothing here comes or goes"))
             }
         }
     }

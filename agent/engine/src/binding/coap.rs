@@ -121,6 +121,9 @@ impl<'a> Options<'a> {
 /// The response that carries a reply; `observe` numbers a notification.
 pub(crate) fn to_draft(reply: Reply, observe: Option<u32>) -> Draft {
     let mut draft = Draft::new(reply.code);
+    for id in reply.location.iter().flat_map(Path::ids) {
+        draft = draft.option(option::LOCATION_PATH, id.to_string().as_bytes());
+    }
     if let Some(number) = observe {
         draft = draft.option_uint(option::OBSERVE, number);
     }

@@ -249,10 +249,12 @@ impl Object for Device {
             CallOperation::Write { mode: _, entries } => self.write(call.id, &call.path, entries),
             CallOperation::Execute(_) => self.execute(call.id, &call.path, now),
             CallOperation::Proceed => self.proceed(),
-            CallOperation::Delete => Answer::Now(Err(RequestError::new(
-                Code::METHOD_NOT_ALLOWED,
-                "the Device object has exactly one instance",
-            ))),
+            CallOperation::Create { .. } | CallOperation::Delete => {
+                Answer::Now(Err(RequestError::new(
+                    Code::METHOD_NOT_ALLOWED,
+                    "the Device object has exactly one instance",
+                )))
+            }
         }
     }
 
