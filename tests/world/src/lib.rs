@@ -22,7 +22,7 @@ pub use dice::Dice;
 pub use log::Log;
 pub use message::{Ask, method, option};
 pub use network::{Address, Lane, Network, Outage, Security};
-pub use objects::{Objects, Pace, SENSOR, SLOW};
+pub use objects::{LONE, Objects, Pace, SENSOR, SLOW};
 pub use observed::{Observed, texts};
 pub use server::{
     Believed, Delivery, DeviceRequest, Manner, Notice, OnNotice, Outcome, Response, SmallServer,

@@ -1,5 +1,5 @@
-//! Scripted objects: values that a story sets, objects that are slow, dead or
-//! refuse, and a count of what was really done.
+//! Scripted objects: the agent's objects in memory with values that a story sets,
+//! objects that are slow, dead or refuse, and a count of what was really done.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use lwm2m_engine::{Call, CallOperation, CallReply, CallResult};
+use lwm2m_memory::MemoryObject;
 use lwm2m_model::{
-    Code, DataType as T, Entry, Node, ObjectDef, Operations as O, Path, Range, RequestError,
-    ResourceDef, Value, Version, WriteMode, objects,
+    Code, DataType as T, ObjectDef, Operations as O, Path, Range, RequestError, ResourceDef, Value,
+    Version, objects,
 };
 
 /// How fast an object answers.
@@ -26,14 +27,13 @@ pub enum Pace {
 /// All objects of the device but Security and Server.
 #[derive(Debug, Default)]
 pub struct Objects {
-    values: BTreeMap<Path, Value>,
-    definitions: BTreeMap<u16, Arc<ObjectDef>>,
-    instances: BTreeMap<u16, BTreeSet<u16>>,
+    held: BTreeMap<u16, MemoryObject>,
     pace: BTreeMap<u16, Pace>,
     refusals: BTreeMap<u16, Code>,
     /// Executes that are done when their answer is out, by path.
     after_answer: BTreeSet<Path>,
-    /// How often each Execute and Write was carried out, by what it said.
+    /// How often each Execute, Write, Create and Delete was carried out, by what it
+    /// said.
     pub runs: BTreeMap<String, u32>,
     /// Promised actions that were told to go on.
     pub proceeded: Vec<Path>,
@@ -79,36 +79,38 @@ impl Objects {
 
     /// Adds an object.
     pub fn define(&mut self, definition: &ObjectDef, instances: &[u16]) {
-        self.definitions.insert(definition.id, Arc::new(definition.clone()));
-        self.instances.insert(definition.id, instances.iter().copied().collect());
+        let mut object = MemoryObject::new(Arc::new(definition.clone()));
+        instances.iter().for_each(|instance| object.add(*instance));
+        self.held.insert(definition.id, object);
+    }
+
+    /// An object, for what the verbs below do not say.
+    pub fn object(&mut self, object: u16) -> &mut MemoryObject {
+        self.held.get_mut(&object).expect("stories name objects that are there")
     }
 
     /// Sets a value; the engine is not told.
     pub fn set(&mut self, path: &str, value: Value) {
         let path: Path = path.parse().expect("stories name real paths");
-        self.values.insert(path, value);
+        let object = path.object_id().unwrap_or_default();
+        assert!(self.object(object).set(&path, value), "{path} holds no value");
     }
 
     /// The value at a path.
     pub fn value(&self, path: &str) -> Option<&Value> {
-        self.values.get(&path.parse::<Path>().expect("stories name real paths"))
+        let path: Path = path.parse().expect("stories name real paths");
+        self.held.get(&path.object_id()?)?.value(&path)
     }
 
     /// Removes everything at and below a path; an instance goes as a whole.
     pub fn remove(&mut self, path: &str) {
         let path: Path = path.parse().expect("stories name real paths");
-        self.values.retain(|at, _| !path.contains(at));
-        if let (2, Some(object), Some(instance)) =
-            (path.depth(), path.object_id(), path.instance_id())
-            && let Some(instances) = self.instances.get_mut(&object)
-        {
-            instances.remove(&instance);
-        }
+        self.object(path.object_id().unwrap_or_default()).remove(&path);
     }
 
     /// Adds an instance without values.
     pub fn add_instance(&mut self, object: u16, instance: u16) {
-        self.instances.entry(object).or_default().insert(instance);
+        self.object(object).add(instance);
     }
 
     /// How fast an object answers from now on.
@@ -126,13 +128,12 @@ impl Objects {
 
     /// Definition and instances of an object, as the engine wants them.
     pub(crate) fn announcement(&self, object: u16) -> Option<(Arc<ObjectDef>, Vec<u16>)> {
-        let definition = Arc::clone(self.definitions.get(&object)?);
-        let instances = self.instances.get(&object)?.iter().copied().collect();
-        Some((definition, instances))
+        let object = self.held.get(&object)?;
+        Some((Arc::clone(object.definition()), object.instances()))
     }
 
     pub(crate) fn ids(&self) -> Vec<u16> {
-        self.definitions.keys().copied().collect()
+        self.held.keys().copied().collect()
     }
 
     pub(crate) fn pace_of(&self, call: &Call) -> Pace {
@@ -146,103 +147,41 @@ impl Objects {
         if let Some(code) = self.refusals.get(&object) {
             return Err(RequestError::new(*code, "the story wants it so"));
         }
+        if let CallOperation::Execute(arguments) = &call.operation
+            && object != TEST_OBJECT
+            && arguments.get(9).is_some()
+        {
+            let reason = "argument 9 is not understood";
+            return Err(RequestError::new(Code::BAD_REQUEST, reason));
+        }
+        let result = self.object(object).call(call)?;
+        let path = &call.path;
         match &call.operation {
-            CallOperation::Read => self.read(&call.path),
-            CallOperation::Discover => self.discover(&call.path),
-            CallOperation::Write { mode, entries } => self.write(&call.path, *mode, entries),
-            CallOperation::Execute(arguments) => {
-                self.exists(&call.path)?;
-                if arguments.get(9).is_some() {
-                    let reason = "argument 9 is not understood";
-                    return Err(RequestError::new(Code::BAD_REQUEST, reason));
+            CallOperation::Read | CallOperation::Discover => {}
+            CallOperation::Write { entries, .. } => {
+                for entry in entries {
+                    if let Some(value) = entry.value() {
+                        self.count(format!("write {} {value}", entry.path));
+                    }
                 }
-                self.count(format!("execute {} {arguments}", call.path));
-                if self.after_answer.contains(&call.path) {
+            }
+            CallOperation::Execute(arguments) => {
+                self.count(format!("execute {path} {arguments}"));
+                if self.after_answer.contains(path) {
                     return Ok(CallReply::AfterAnswer);
                 }
-                Ok(CallReply::Done)
             }
-            CallOperation::Proceed => {
-                self.proceeded.push(call.path.clone());
-                Ok(CallReply::Done)
+            CallOperation::Proceed => self.proceeded.push(path.clone()),
+            CallOperation::Create { instances, .. } => {
+                self.count(format!("create {path} {instances:?}"));
             }
-            CallOperation::Create { .. } | CallOperation::Delete => {
-                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, "nothing here comes or goes"))
-            }
+            CallOperation::Delete => self.count(format!("delete {path}")),
         }
+        Ok(result)
     }
 
     fn count(&mut self, what: String) {
         *self.runs.entry(what).or_default() += 1;
-    }
-
-    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Value)> {
-        // Parents sort before their children, so what is below follows.
-        self.values.range(path.clone()..).take_while(|(at, _)| path.contains(at))
-    }
-
-    fn resource(&self, path: &Path) -> Option<&ResourceDef> {
-        self.definitions.get(&path.object_id()?)?.resource(path.resource_id()?)
-    }
-
-    /// Executable and write-only resources exist without a value.
-    fn exists(&self, path: &Path) -> Result<(), RequestError> {
-        let valueless = self.resource(path).is_some_and(|resource| {
-            resource.operations.executable() || resource.operations == O::W
-        });
-        if path.depth() < 3 || (valueless && path.depth() == 3) || self.below(path).count() > 0 {
-            return Ok(());
-        }
-        Err(RequestError::new(Code::NOT_FOUND, format!("there is no {path}")))
-    }
-
-    fn read(&self, path: &Path) -> CallResult {
-        self.exists(path)?;
-        let readable =
-            |at: &Path| self.resource(at).is_some_and(|resource| resource.operations.readable());
-        let values = self.below(path).filter(|(at, _)| readable(at));
-        let entries = values.map(|(at, value)| Entry::new(at.clone(), value.clone()));
-        Ok(CallReply::Entries(entries.collect()))
-    }
-
-    fn discover(&self, path: &Path) -> CallResult {
-        self.exists(path)?;
-        let object = path.object_id().unwrap_or_default();
-        let mut paths = BTreeSet::new();
-        let instances = self.instances.get(&object).into_iter().flatten();
-        let wanted = |id: &&u16| path.instance_id().is_none_or(|only| only == **id);
-        for instance in instances.filter(wanted) {
-            paths.insert(Path::instance(object, *instance));
-            for resource in self.definitions[&object].resources.iter() {
-                let at = Path::resource(object, *instance, resource.id);
-                if self.exists(&at).is_ok() {
-                    paths.insert(at);
-                }
-            }
-        }
-        paths.extend(self.below(&path.truncated(2)).map(|(at, _)| at.clone()));
-        Ok(CallReply::Paths(paths.into_iter().filter(|at| path.contains(at)).collect()))
-    }
-
-    fn write(&mut self, path: &Path, mode: WriteMode, entries: &[Entry]) -> CallResult {
-        if path.depth() == 4 {
-            self.exists(path)?;
-        }
-        let replaced = |at: &Path| {
-            mode == WriteMode::Replace
-                && at.depth() == 4
-                && entries.iter().any(|entry| entry.path.truncated(3).contains(at))
-        };
-        if path.depth() < 4 {
-            self.values.retain(|at, _| !replaced(at));
-        }
-        for entry in entries {
-            if let Node::Value(value) = &entry.node {
-                self.count(format!("write {} {value}", entry.path));
-                self.values.insert(entry.path.clone(), value.clone());
-            }
-        }
-        Ok(CallReply::Done)
     }
 }
 
@@ -275,6 +214,18 @@ pub static SLOW: LazyLock<ObjectDef> = LazyLock::new(|| {
     object(33100, "Slow", slow)
 });
 
+/// An object that has one instance if any, and resources that an instance needs.
+pub static LONE: LazyLock<ObjectDef> = LazyLock::new(|| {
+    let mandatory = |resource| ResourceDef { mandatory: true, ..resource };
+    let resources = vec![
+        mandatory(resource(0, O::RW, T::Integer, Range::Number { min: 0.0, max: 10.0 })),
+        mandatory(resource(1, O::R, T::String, Range::Any)),
+        resource(2, O::E, T::None, Range::Any),
+        resource(3, O::RW, T::Corelnk, Range::Any),
+    ];
+    ObjectDef { multiple: false, version: Version::new(2, 1), ..object(33101, "Lone", resources) }
+});
+
 fn object(id: u16, name: &'static str, resources: Vec<ResourceDef>) -> ObjectDef {
     ObjectDef {
         id,
@@ -302,3 +253,6 @@ fn resource(id: u16, operations: O, data_type: T, range: Range) -> ResourceDef {
         unit: Cow::Borrowed(""),
     }
 }
+
+/// The test object of the registry, which knows its arguments itself.
+const TEST_OBJECT: u16 = 3442;
