@@ -93,6 +93,16 @@ impl Ask {
         Self::new(method::POST, path).content(format, payload)
     }
 
+    /// Create (Core 6.5).
+    pub fn create(path: &str, format: ContentFormat, payload: impl Into<Vec<u8>>) -> Self {
+        Self::update(path, format, payload)
+    }
+
+    /// Delete (Core 6.6).
+    pub fn delete(path: &str) -> Self {
+        Self::new(method::DELETE, path)
+    }
+
     /// Write-Attributes (Core 3.4) with a query such as `pmin=1&pmax=5`.
     pub fn attributes(path: &str, query: &str) -> Self {
         Self::new(method::PUT, path).query(query)

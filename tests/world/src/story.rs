@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lwm2m_engine::{Command, Event, Input, LocalRequest, ServerState};
-use lwm2m_model::{Code, ContentFormat, Instant, Path, Value};
+use lwm2m_model::{Code, ContentFormat, Instant, ObjectDef, Path, Value};
 
 use crate::{Ask, Notice, Outage, Outcome, Response, Security, Setup, Ticket, World};
 
@@ -175,6 +175,13 @@ impl World {
         self.device.objects.set(path, value);
         let path: Path = path.parse().expect("stories name real paths");
         self.tell_device(Input::Changed(path));
+    }
+
+    /// Adds an object to the device, and lets the server hear of it.
+    pub fn add_object(&mut self, definition: &ObjectDef, instances: &[u16]) {
+        self.device.objects.define(definition, instances);
+        self.announce(definition.id);
+        self.run_for(secs(2));
     }
 
     /// Tells the engine which instances an object has now.

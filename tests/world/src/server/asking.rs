@@ -38,6 +38,8 @@ pub struct Response {
     pub format: Option<ContentFormat>,
     /// The payload, all blocks of it.
     pub payload: Vec<u8>,
+    /// Location-Path, such as `/3303/2`; empty if there is none.
+    pub location: String,
     /// Observe number: the device holds the observation.
     pub observe: Option<u32>,
     /// How it came.
@@ -297,6 +299,10 @@ impl SmallServer {
                     code,
                     format: message::format(packet),
                     payload: sent.body,
+                    location: message::texts(packet, CoapOption::LocationPath)
+                        .iter()
+                        .map(|segment| format!("/{segment}"))
+                        .collect(),
                     observe,
                     delivery,
                     blocks: sent.blocks,
