@@ -19,9 +19,9 @@ use zbus::names::OwnedUniqueName;
 
 use crate::bus::{Bus, Signal};
 use crate::convert;
+use crate::events::log_event;
 use crate::heard::Heard;
 use crate::service::{Ask, Order, typed_entry};
-use lwm2md::events::log_event;
 
 /// The agent at work.
 pub(crate) struct Agent {

@@ -1,30 +1,32 @@
 //! `lwm2md demo`: a server and the agent on the loopback interface, and a prompt.
 //!
 //! The agent is the real one, over real sockets and DTLS. It has no bus, so that
-//! nothing typed here can restart the machine.
+//! nothing typed here can restart the machine. Beside the objects of the agent it has
+//! the test object (3442) of the registry.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cli::DemoArgs;
+use crate::config;
 use lwm2m_bus::Exit;
 use lwm2m_engine::{Account, Deregister, EngineConfig, Event, Retry, SecurityMode};
 use lwm2m_model::Version;
-use lwm2m_objects::{BusHandle, Device, DeviceConfig, ObjectHost, Roots};
+use lwm2m_objects::{BusHandle, Device, DeviceConfig, InMemory, MemoryObject, ObjectHost, Roots};
 use lwm2m_security::{Psk, Secret};
 use lwm2m_test_server::prompt::{self, Condition, Flow, PATIENCE, PromptError, Session};
 use lwm2m_test_server::script::{Interpreter, Script, ScriptError};
 use lwm2m_test_server::{AWAKE_TIME, Server, ServerConfig, Timings};
 use lwm2m_transport::{LinkSecurity, clock};
-use lwm2md::cli::DemoArgs;
-use lwm2md::config;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::agent::{Agent, Parts};
-use crate::machine;
+use crate::program::machine;
 use crate::run::{MAX_ASKS, seed};
 use crate::service::{Ask, Order};
 
@@ -138,6 +140,9 @@ fn agent(
     let device = DeviceConfig::new(config::BINDINGS);
     let device = Device::new(device, Roots::default(), BusHandle::absent(), objects.sender());
     objects.add(Box::new(device));
+    let mut tested = MemoryObject::new(Arc::new(lwm2m_test_server::test_object().clone()));
+    tested.fill(0);
+    objects.add(Box::new(InMemory::new(tested, objects.sender())));
     let events = Box::new(move |event: &Event| match event {
         Event::Asleep { .. } => drop(sleeps.send_replace(true)),
         Event::Awake { .. } | Event::Deregistered { .. } => drop(sleeps.send_replace(false)),

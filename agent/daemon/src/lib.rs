@@ -1,12 +1,27 @@
-//! The parts of the `lwm2md` daemon that know neither engine loop nor sockets:
-//! command line, configuration, keys, logs, and what systemd wants to hear.
+//! The `lwm2md` daemon: configuration, wiring, D-Bus service, systemd.
+//!
+//! [`start`] is the whole program; a program of its own adds objects through it. The
+//! engine, its objects and its transports are crates of their own.
 
+mod agent;
+mod bus;
 pub mod check;
 pub mod cli;
 pub mod config;
+mod convert;
 mod credentials;
+mod demo;
 pub mod events;
+mod heard;
 mod journal;
+mod loaded;
 pub mod logging;
+mod program;
+mod reload;
+mod run;
+mod service;
 pub mod state_dir;
+mod status_file;
 pub mod systemd;
+
+pub use program::start;

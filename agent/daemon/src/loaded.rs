@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::cli::Cli;
+use crate::config::{self, Config, ConfigError};
 use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
-use lwm2md::cli::Cli;
-use lwm2md::config::{self, Config, ConfigError};
 
-use crate::{credentials_directory, machine};
+use crate::program::{credentials_directory, machine};
 
 /// A configuration with its keys.
 pub(crate) struct Loaded {

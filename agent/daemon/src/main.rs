@@ -1,100 +1,10 @@
 //! `lwm2md`: makes this device manageable by LwM2M servers.
 
-mod agent;
-mod bus;
-mod convert;
-mod demo;
-mod heard;
-mod loaded;
-mod reload;
-mod run;
-mod service;
-mod status_file;
-
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use lwm2m_bus::Exit;
-use lwm2m_objects::{Roots, machine_id};
-use lwm2md::cli::{Cli, Command};
-use lwm2md::{check, config, logging};
+use lwm2md::cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if cli.schema {
-        return print(&format!("{:#}", config::schema()));
-    }
-    if cli.check {
-        return check(&cli);
-    }
-    let (target, level) = match &cli.command {
-        Some(Command::Demo(demo)) => (Some(logging::Target::Stderr), demo.log_level),
-        _ => (cli.log.map(Into::into), cli.log_level),
-    };
-    if let Err(error) = logging::init(target, level) {
-        eprintln!("lwm2md: cannot start logging: {error}");
-        return Exit::Failed.into();
-    }
-    // A device agent waits; one thread is enough for it.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_keep_alive(RESOLVER_KEPT)
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("lwm2md: {error}");
-            return Exit::Failed.into();
-        }
-    };
-    let code = match cli.command {
-        Some(Command::Demo(arguments)) => runtime.block_on(demo::run(&arguments)),
-        _ => runtime.block_on(run::run(&cli)),
-    };
-    // A resolver that waits for its own time-out must not delay the exit.
-    runtime.shutdown_background();
-    code
+    lwm2md::start(&Cli::parse(), |_| {})
 }
-
-fn check(cli: &Cli) -> ExitCode {
-    let credentials = credentials_directory();
-    let system = check::System { credentials: credentials.as_deref(), machine: machine() };
-    match check::check(&cli.config, system) {
-        Ok(report) => print(report.trim_end()),
-        Err(errors) => {
-            for error in errors {
-                eprintln!("{error}");
-            }
-            Exit::Usage.into()
-        }
-    }
-}
-
-/// Prints for a person or a pipe; a pipe that is closed is no failure of ours.
-fn print(text: &str) -> ExitCode {
-    use std::io::Write;
-    match writeln!(std::io::stdout(), "{text}") {
-        Ok(()) => Exit::Done.into(),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done.into(),
-        Err(error) => {
-            eprintln!("lwm2md: {error}");
-            Exit::Failed.into()
-        }
-    }
-}
-
-/// Where systemd has put the credentials of this service.
-fn credentials_directory() -> Option<PathBuf> {
-    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
-}
-
-/// This machine's identifier for lwm2md, if it has a machine-id.
-fn machine() -> Option<[u8; 16]> {
-    machine_id::app_specific(&Roots::default(), config::APPLICATION_ID)
-}
-
-/// The thread that looks up a name ends so soon after it, since the next name comes
-/// in hours; its stack is not worth keeping.
-const RESOLVER_KEPT: Duration = Duration::from_secs(1);

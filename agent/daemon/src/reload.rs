@@ -1,9 +1,9 @@
 //! SIGHUP: what can change in a running agent does, the rest is named.
 
+use crate::cli::Cli;
+use crate::config::Server;
 use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
-use lwm2md::cli::Cli;
-use lwm2md::config::Server;
 use tracing::{error, info, warn};
 
 use crate::agent::Agent;

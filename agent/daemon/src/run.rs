@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::cli::{Bus as BusOption, Cli};
+use crate::state_dir::state_dir;
+use crate::systemd::{Notifier, watchdog_interval};
 use lwm2m_bus::Exit;
 use lwm2m_engine::Deregister;
 use lwm2m_objects::{BusHandle, Device, ObjectHost, Roots};
 use lwm2m_transport::clock;
-use lwm2md::cli::{Bus as BusOption, Cli};
-use lwm2md::state_dir::state_dir;
-use lwm2md::systemd::{Notifier, watchdog_interval};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info};
@@ -21,7 +21,7 @@ use crate::reload::{Fixed, reload};
 use crate::status_file::StatusFile;
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) async fn run(cli: &Cli) -> ExitCode {
+pub(crate) async fn run(cli: &Cli, objects: impl FnOnce(&mut ObjectHost)) -> ExitCode {
     let loaded = match Loaded::read(cli) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -36,7 +36,7 @@ pub(crate) async fn run(cli: &Cli) -> ExitCode {
         error!("{error}");
         return Exit::Usage.into();
     }
-    match serve(cli, loaded).await {
+    match serve(cli, loaded, objects).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error}");
@@ -45,7 +45,11 @@ pub(crate) async fn run(cli: &Cli) -> ExitCode {
     }
 }
 
-async fn serve(cli: &Cli, mut loaded: Loaded) -> std::io::Result<()> {
+async fn serve(
+    cli: &Cli,
+    mut loaded: Loaded,
+    add_objects: impl FnOnce(&mut ObjectHost),
+) -> std::io::Result<()> {
     let mut signals = Signals::new()?;
     let notifier = Notifier::from_environment()?;
     let (asks, asked) = mpsc::channel(MAX_ASKS);
@@ -61,6 +65,7 @@ async fn serve(cli: &Cli, mut loaded: Loaded) -> std::io::Result<()> {
     let mut objects = ObjectHost::new(clock::now);
     let device = loaded.device.clone();
     objects.add(Box::new(Device::new(device, Roots::default(), handle, objects.sender())));
+    add_objects(&mut objects);
     let (changes, mut changed) = mpsc::channel(1);
     let events = Box::new(move |event: &lwm2m_engine::Event| {
         if StatusFile::concerns(event) {

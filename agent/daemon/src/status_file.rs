@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::systemd::first_directory;
 use lwm2m_engine::{Event, Status};
-use lwm2md::systemd::first_directory;
 use serde_json::json;
 use tracing::warn;
 

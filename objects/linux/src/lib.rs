@@ -2,12 +2,13 @@
 //! and the host that calls them.
 //!
 //! [`ObjectHost`] stands between engine and objects; [`Device`] is the Device
-//! object (3). Wire formats, attributes and access rights are the engine's.
+//! object (3), [`InMemory`] an object of any definition. Wire formats, attributes and access rights are the engine's.
 
 mod bus;
 mod device;
 mod host;
 pub mod machine_id;
+mod memory;
 mod object;
 mod roots;
 pub mod sources;
@@ -15,5 +16,7 @@ pub mod sources;
 pub use bus::BusHandle;
 pub use device::{Device, DeviceConfig};
 pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
+pub use lwm2m_memory::MemoryObject;
+pub use memory::InMemory;
 pub use object::{Answer, Object, ObjectMessage};
 pub use roots::Roots;

@@ -19,6 +19,7 @@ mod response;
 pub mod script;
 mod server;
 mod state;
+mod test_object;
 mod wire;
 
 pub use coap_lite;
@@ -31,3 +32,4 @@ pub use observation::{CancelBy, Notification, Observation, ObservationKey};
 pub use registration::{RegisteredLink, Registration};
 pub use response::{Delivery, LinkInfo, Response, Traffic};
 pub use server::{Server, Switch};
+pub use test_object::test_object;

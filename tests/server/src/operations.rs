@@ -124,6 +124,24 @@ impl Server {
         self.send(endpoint, path, packet).await
     }
 
+    /// Create (Core 6.5) of one instance of the object at `path`, whose number the
+    /// device chooses: a TLV payload without Object Instance TLV. `entries` stand below
+    /// instance 0.
+    ///
+    /// # Errors
+    /// As [`Server::write`].
+    pub async fn create_unnamed(
+        &self,
+        endpoint: &str,
+        path: &Path,
+        entries: &[Entry],
+    ) -> Result<Response, Error> {
+        let mut packet = message::request(message::POST, path);
+        let below = path.child(0).unwrap_or_default();
+        add_content(&mut packet, &below, ContentFormat::TLV, entries)?;
+        self.send(endpoint, path, packet).await
+    }
+
     /// Delete (Core 6.6).
     ///
     /// # Errors

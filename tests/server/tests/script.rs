@@ -187,7 +187,7 @@ async fn a_slip_is_found_before_anything_runs() {
         ("expct 2.05", "line 1: expct 2.05\n  no command \"expct\", did you mean expect?"),
         (
             "read /3/0\nexpect 2.5",
-            "line 2: expect 2.5\n  cannot expect \"2.5\": a code such as 2.05, a path, link, format, \
+            "line 2: expect 2.5\n  cannot expect \"2.5\": a code such as 2.05, a path, created, link, format, \
              no answer, notification, registered, deregistered, updated, asleep or awake",
         ),
     ] {

@@ -146,8 +146,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of tests alone: they may use everything.
-const TEST_CRATES: &[&str] =
-    &["lwm2m-world", "lwm2m-interop", "lwm2m-bench", "lwm2m-system-tests", "xtask"];
+const TEST_CRATES: &[&str] = &[
+    "lwm2m-world",
+    "lwm2m-interop",
+    "lwm2m-bench",
+    "lwm2m-system-tests",
+    "lwm2m-test-device",
+    "xtask",
+];
 
 /// Crates without I/O and clock.
 const SANS_IO: &[&str] = &["lwm2m-model", "lwm2m-codec", "lwm2m-coap", "lwm2m-engine"];

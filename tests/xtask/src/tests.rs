@@ -14,13 +14,15 @@ pub(crate) fn test() -> Result<()> {
     let log = target()?.join("interop-scenarios.txt");
     let _ = std::fs::remove_file(&log); // it may not be there
     // The tests against foreign peers would build it, without a word, while they run.
-    cargo(&["build", "--package", "lwm2md"])?;
+    cargo(&["build", "--package", "lwm2md", "--package", "lwm2m-test-device"])?;
     cargo(&["test", "--workspace", "--no-fail-fast"])?;
     let leshan = leshan_scenarios(&log)?;
     let rauc = rauc_scenarios(&log)?;
-    let script = root().join("tests/server/scripts/first-light.txt").display().to_string();
-    demo::play(&["--script".into(), script.clone()])?;
-    demo::play(&["--script".into(), script, "--loss".into(), "20".into()])?;
+    for script in SCRIPTS {
+        let script = root().join("tests/server/scripts").join(script).display().to_string();
+        demo::play(&["--script".into(), script.clone()])?;
+        demo::play(&["--script".into(), script, "--loss".into(), "20".into()])?;
+    }
     eprintln!("test: {leshan}\ntest: {rauc}\ntest: everything that ran passed");
     Ok(())
 }
@@ -90,5 +92,7 @@ fn scenarios(log: &Path, start: &str) -> Vec<String> {
     names
 }
 
+/// What the demo is played with, in tests/server/scripts.
+const SCRIPTS: [&str; 2] = ["first-light.txt", "object-3442.txt"];
 const LEAST_LESHAN_SCENARIOS: usize = 10;
 const LEAST_RAUC_SCENARIOS: usize = 15;

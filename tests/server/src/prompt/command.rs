@@ -76,7 +76,8 @@ pub enum Command {
     },
     /// Create (Core 6.5).
     Create {
-        /// The instance to create.
+        /// The instance to create, or its object: then the device chooses a number, and
+        /// `entries` stand below any instance.
         path: Path,
         /// Format to write in; `None` takes one that the device announced.
         format: Option<ContentFormat>,
@@ -172,8 +173,8 @@ pub const COMMANDS: &[Usage] = &[
     usage("exec", "exec PATH [ARGUMENTS]", "execute a resource; arguments such as 0='U',3"),
     usage("observe", "observe PATH [NAME=VALUE ...] [--format NAME]", "be told of changes"),
     usage("cancel", "cancel PATH [--reset]", "end an observation, by request or by RST"),
-    usage("create", "create PATH ID=VALUE ... [--format NAME]", "create an instance, /OBJECT/INSTANCE"),
-    usage("delete", "delete PATH", "delete an instance"),
+    usage("create", "create PATH [ID=VALUE ...] [--format NAME]", "create /OBJECT/INSTANCE; of /OBJECT the device chooses the number"),
+    usage("delete", "delete PATH", "delete an instance or a resource instance"),
     usage("blocks", "blocks SIZE", "send and fetch what is larger in blocks of 16 to 1024 bytes"),
     usage("wait", "wait registered|deregistered|updated|asleep|awake|notification PATH [SECONDS]", "wait for the device"),
     usage("help", "help [COMMAND]", "this list, or one command"),
@@ -300,11 +301,16 @@ impl Line {
     fn create(&mut self) -> Result<Command, PromptError> {
         let format = self.format()?;
         let path = self.path()?;
-        if path.depth() != 2 {
-            return Err(self.wrong(format!("{path} is no object instance")));
-        }
         let words = self.rest();
-        let entries = self.assignments(&path, &words)?;
+        let below = match path.ids() {
+            [_, _] => path.clone(),
+            [object] if format.is_none_or(|format| format == ContentFormat::TLV) => {
+                Path::instance(*object, 0)
+            }
+            [_] => return Err(self.wrong("only tlv can leave out the instance")),
+            _ => return Err(self.wrong(format!("{path} is no object or instance"))),
+        };
+        let entries = self.assignments(&below, &words)?;
         Ok(Command::Create { path, format, entries })
     }
 
@@ -520,6 +526,22 @@ mod tests {
                 Command::Wait { condition: Condition::Notification(path("/3/0/13")), within: None },
             ),
             ("blocks 64", Command::Blocks { size: "64".parse().unwrap() }),
+            (
+                "create /3442/7 110=x 1120/2=5",
+                Command::Create {
+                    path: path("/3442/7"),
+                    format: None,
+                    entries: vec![
+                        Entry::new(path("/3442/7/110"), Value::String("x".into())),
+                        Entry::new(path("/3442/7/1120/2"), Value::Integer(5)),
+                    ],
+                },
+            ),
+            (
+                "create /3442",
+                Command::Create { path: path("/3442"), format: None, entries: vec![] },
+            ),
+            ("delete /3442/7/1120/2", Command::Delete { path: path("/3442/7/1120/2") }),
             ("help read", Command::Help { about: Some("read".into()) }),
             ("quit", Command::Quit),
         ];
@@ -551,6 +573,16 @@ mod tests {
                 "write /3 1",
                 "/3 cannot be written; \
                  usage: write PATH VALUE | ID=VALUE ... [--partial] [--format NAME]",
+            ),
+            (
+                "create /3442/0/110 x",
+                "/3442/0/110 is no object or instance; \
+                 usage: create PATH [ID=VALUE ...] [--format NAME]",
+            ),
+            (
+                "create /3442 110=x --format senml-json",
+                "only tlv can leave out the instance; \
+                 usage: create PATH [ID=VALUE ...] [--format NAME]",
             ),
             (
                 "blocks 100",

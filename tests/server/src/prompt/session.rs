@@ -259,6 +259,9 @@ impl Session {
             Command::Cancel { path, by } => self.cancel(path, *by).await,
             Command::Create { path, format, entries } => {
                 let object = path.truncated(1);
+                if *path == object {
+                    return answer(server.create_unnamed(&device, path, entries)).await;
+                }
                 let format = self.format(&device, &object, *format, entries).await?;
                 answer(server.create(&device, &object, format, entries)).await
             }

@@ -19,6 +19,7 @@ pub(super) enum Expectation {
     Absent(Path),
     Link(Path, Vec<String>),
     NoLink(Path),
+    Created(Path),
     NoAnswer,
     Condition(Condition, Duration),
     Notification(Path, Option<Comparison>, Duration),
@@ -52,6 +53,7 @@ impl Expectation {
                 return Ok(Self::Format(format));
             }
             "no" if rest == "answer" => return Ok(Self::NoAnswer),
+            "created" => return Ok(Self::Created(path(rest)?)),
             "notification" => return Self::notification(rest),
             _ => {}
         }
@@ -73,8 +75,8 @@ impl Expectation {
         match code(first) {
             Some(code) if rest.is_empty() => Ok(Self::Code(code)),
             _ => Err(format!(
-                "cannot expect \"{text}\": a code such as 2.05, a path, link, format, no answer, \
-                 notification, registered, deregistered, updated, asleep or awake"
+                "cannot expect \"{text}\": a code such as 2.05, a path, created, link, format, no \
+                 answer, notification, registered, deregistered, updated, asleep or awake"
             )),
         }
     }
@@ -125,7 +127,8 @@ impl Expectation {
             | Self::Present(_)
             | Self::Absent(_)
             | Self::Link(..)
-            | Self::NoLink(_) => match session.outcome() {
+            | Self::NoLink(_)
+            | Self::Created(_) => match session.outcome() {
                 Some(Outcome::Response(response)) => self.check_response(response).map(|()| None),
                 outcome => Err(describe(outcome)),
             },
@@ -164,6 +167,10 @@ impl Expectation {
                 };
                 hold(parameters.iter().all(has), || format!("{:?}", link.parameters))
             }
+            Self::Created(path) => hold(response.created.as_ref() == Some(path), || {
+                let nothing = || "no instance named".to_owned();
+                response.created.as_ref().map_or_else(nothing, Path::to_string)
+            }),
             Self::NoAnswer | Self::Condition(..) | Self::Notification(..) => Ok(()),
         }
     }

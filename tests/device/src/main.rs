@@ -1,0 +1,58 @@
+//! `lwm2m-test-device`: the agent as it is, with objects of any definition added.
+//!
+//! For tests that need more than the objects of a Linux device: it takes every option
+//! of `lwm2md`, and definitions in the XML of the OMA registry.
+
+mod objects;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lwm2m_bus::Exit;
+use lwm2m_objects::InMemory;
+use lwm2md::cli::Cli;
+
+/// The agent with objects of any definition, whose values are held in memory
+#[derive(Debug, Parser)]
+#[command(name = "lwm2m-test-device", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// Definition of an object to add, in the XML of the OMA registry; may be repeated
+    #[arg(long = "object", value_name = "FILE")]
+    objects: Vec<PathBuf>,
+
+    /// Instances that each of these objects has at the start, with a value everywhere
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    instances: u16,
+
+    #[command(flatten)]
+    daemon: Cli,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let objects = match objects::read(&arguments.objects, arguments.instances) {
+        Ok(objects) => objects,
+        Err(error) => {
+            eprintln!("lwm2m-test-device: {error}");
+            return Exit::Usage.into();
+        }
+    };
+    lwm2md::start(&arguments.daemon, |host| {
+        for object in objects {
+            host.add(Box::new(InMemory::new(object, host.sender())));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}
