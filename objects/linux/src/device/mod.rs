@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
-use lwm2m_model::{Code, Entry, Now, ObjectDef, Path, RequestError, Value, objects};
+use lwm2m_model::{Arguments, Code, Entry, Now, ObjectDef, Path, RequestError, Value, objects};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -183,8 +183,12 @@ impl Device {
         })
     }
 
-    fn execute(&mut self, call: CallId, path: &Path, now: &Now) -> Answer {
+    fn execute(&mut self, call: CallId, path: &Path, arguments: &Arguments, now: &Now) -> Answer {
         match path.ids() {
+            [_, 0, REBOOT | RESET_ERROR_CODE] if !arguments.is_empty() => {
+                let reason = format!("{path} takes no argument");
+                Answer::Now(Err(RequestError::new(Code::BAD_REQUEST, reason)))
+            }
             [_, 0, REBOOT] => {
                 let bus = self.bus.connection();
                 self.answer_later(call, reboot::check(bus))
@@ -247,7 +251,7 @@ impl Object for Device {
             CallOperation::Discover => Answer::Now(self.discover(&call.path, now)),
             // A Write that replaces does the same: what it leaves out cannot go.
             CallOperation::Write { mode: _, entries } => self.write(call.id, &call.path, entries),
-            CallOperation::Execute(_) => self.execute(call.id, &call.path, now),
+            CallOperation::Execute(arguments) => self.execute(call.id, &call.path, arguments, now),
             CallOperation::Proceed => self.proceed(),
             CallOperation::Create { .. } | CallOperation::Delete => {
                 Answer::Now(Err(RequestError::new(

@@ -2,7 +2,7 @@
 
 use crate::support::{SUMMER, Tree, WINTER, call, execute, host, read, write};
 use lwm2m_engine::{CallOperation, CallReply};
-use lwm2m_model::{Code, Path, Value};
+use lwm2m_model::{Arguments, Code, Path, Value};
 use lwm2m_objects::{BusHandle, DeviceConfig, ObjectHost};
 
 fn plain_host(tree: &Tree) -> ObjectHost {
@@ -275,6 +275,13 @@ async fn what_is_not_there_is_4_04_and_what_may_not_be_is_4_05() {
     for path in ["/3/0/5", "/3/1/4"] {
         let error = execute(&mut host, path).await.unwrap_err();
         assert_eq!(error.code, Code::NOT_FOUND, "{path}");
+    }
+    // CORE-141: an argument that is not understood.
+    for (path, code) in
+        [("/3/0/4", Code::BAD_REQUEST), ("/3/0/12", Code::BAD_REQUEST), ("/3/0/5", Code::NOT_FOUND)]
+    {
+        let arguments = CallOperation::Execute(Arguments::parse("0").unwrap());
+        assert_eq!(call(&mut host, path, arguments).await.unwrap_err().code, code, "{path}");
     }
     let error = call(&mut host, "/3/0", CallOperation::Delete).await.unwrap_err();
     assert_eq!(error.code, Code::METHOD_NOT_ALLOWED);
