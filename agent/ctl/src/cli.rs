@@ -72,6 +72,29 @@ pub(crate) enum Command {
         arguments: String,
     },
 
+    /// Create an instance of an object
+    #[command(after_help = "Without an instance the lowest number that is free is taken. Values \
+                      are typed as for write; what is left out gets the default of the object, \
+                      or is not there.\n\nExample: lwm2mctl create /3442/7 110=text \
+                      1120/0=5\nExample: lwm2mctl create /3442")]
+    Create {
+        /// The new instance, /3442/7, or the object, /3442
+        #[arg(value_parser = new_path)]
+        path: Path,
+        /// Values, 110=text or 1120/0=5
+        #[arg(value_name = "RESOURCE=VALUE", value_parser = assignment)]
+        values: Vec<(String, String)>,
+    },
+
+    /// Delete an instance or a resource instance
+    #[command(after_help = "Example: lwm2mctl delete /3442/7\nExample: lwm2mctl delete \
+                      /3442/0/1120/5")]
+    Delete {
+        /// What to delete, /3442/7
+        #[arg(value_parser = deletable_path)]
+        path: Path,
+    },
+
     /// List what exists at and below a path
     Discover {
         /// Where to look, /3
@@ -140,6 +163,32 @@ fn value_path(text: &str) -> Result<Path, String> {
         return Err("expected a resource such as /3/0/15".into());
     }
     Ok(path)
+}
+
+fn new_path(text: &str) -> Result<Path, String> {
+    let path = any_path(text)?;
+    if !(1..=2).contains(&path.depth()) {
+        return Err("expected an instance such as /3442/7, or an object such as /3442".into());
+    }
+    Ok(path)
+}
+
+fn deletable_path(text: &str) -> Result<Path, String> {
+    let path = any_path(text)?;
+    if path.depth() != 2 && path.depth() != 4 {
+        return Err("expected an instance such as /3442/7, or a resource instance".into());
+    }
+    Ok(path)
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let wrong = || "expected RESOURCE=VALUE such as 110=text or 1120/0=5".to_owned();
+    let (resource, value) = text.split_once('=').ok_or_else(wrong)?;
+    let path: Path = format!("/0/0/{resource}").parse().map_err(|_| wrong())?;
+    if path.depth() < 3 || resource.ends_with('/') {
+        return Err(wrong());
+    }
+    Ok((resource.to_owned(), value.to_owned()))
 }
 
 fn resource_path(text: &str) -> Result<Path, String> {

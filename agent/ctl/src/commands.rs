@@ -97,6 +97,16 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), CtlError> 
             agent.execute(&path.to_string(), arguments).await.map_err(call)?;
             output.confirm(&format!("{path} is executed"))?;
         }
+        Command::Create { path, values } => {
+            let values: Vec<(&str, &str)> =
+                values.iter().map(|(resource, text)| (resource.as_str(), text.as_str())).collect();
+            let made = agent.create(&path.to_string(), &values).await.map_err(call)?;
+            output.put(|_| format!("{made} is created\n"), || json!({"created": made}))?;
+        }
+        Command::Delete { path } => {
+            agent.delete(&path.to_string()).await.map_err(call)?;
+            output.confirm(&format!("{path} is deleted"))?;
+        }
         Command::Discover { path } => {
             let paths = agent.discover(&path.to_string()).await.map_err(call)?;
             output.put(|_| objects::paths(&paths), || json!(paths))?;

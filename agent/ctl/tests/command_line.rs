@@ -26,7 +26,7 @@ fn run(bus: &str, arguments: &[&str]) -> (i32, String, String) {
 fn commands_print_what_the_daemon_says() {
     let Some(bus) = Bus::start() else { return };
     let agent = FakeAgent::start(&bus);
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 25] = [
         (
             &["status"],
             "\
@@ -76,6 +76,11 @@ OBJECT  NAME          VERSION  INSTANCES
         (&["write", "/3/0/15", "", "--json"], "{\"done\":true}\n"),
         (&["exec", "/3/0/12"], "/3/0/12 is executed\n"),
         (&["exec", "/5/0/2", "0='U',3"], "/5/0/2 is executed\n"),
+        (&["create", "/3442/7", "110=a b", "1120/0=-5"], "/3442/7 is created\n"),
+        (&["create", "/3442"], "/3442/2 is created\n"),
+        (&["create", "/3442", "--json"], "{\"created\":\"/3442/2\"}\n"),
+        (&["delete", "/3442/7"], "/3442/7 is deleted\n"),
+        (&["delete", "/3442/0/1120/5"], "/3442/0/1120/5 is deleted\n"),
         (&["discover", "/3"], "/3\n/3/0\n/3/0/9\n"),
         (&["discover", "/", "--json"], "[\"/3\",\"/3/0\",\"/3/0/9\"]\n"),
         (&["update"], "the Update is on its way; lwm2mctl status shows the result\n"),
@@ -122,6 +127,9 @@ OBJECT  NAME          VERSION  INSTANCES
         "write /3/0/15 Europe/Berlin",
         "write /3303/0/5601 -5",
         "execute /5/0/2 0='U',3",
+        "create /3442/7 110=a b 1120/0=-5",
+        "create /3442",
+        "delete /3442/0/1120/5",
         "update 0",
         "update 101",
         "observe /3/0/9 pmin=1&gt=50.5",
@@ -137,7 +145,7 @@ OBJECT  NAME          VERSION  INSTANCES
 fn refusals_are_one_line_and_an_exit_code() {
     let Some(bus) = Bus::start() else { return };
     let _agent = FakeAgent::start(&bus);
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (&["read", "/3/0/99"], 4, "lwm2mctl: there is no such resource\n"),
         (&["read", "/0"], 5, "lwm2mctl: keys are never shown\n"),
         (&["read", "/3/0/10"], 1, "lwm2mctl: the object is busy\n"),
@@ -147,6 +155,8 @@ fn refusals_are_one_line_and_an_exit_code() {
             "lwm2mctl: write /3/0/13: expected Time, got text \"now\"\n",
         ),
         (&["exec", "/3/0/4"], 5, "lwm2mctl: polkit refuses the reboot\n"),
+        (&["create", "/3"], 5, "lwm2mctl: instances of Device are not made\n"),
+        (&["delete", "/3442/9"], 4, "lwm2mctl: there is no instance /3442/9\n"),
         (&["update", "7"], 4, "lwm2mctl: there is no server 7\n"),
     ];
     for (arguments, code, message) in cases {
@@ -161,7 +171,7 @@ fn refusals_are_one_line_and_an_exit_code() {
 #[test]
 fn wrong_usage_says_what_is_right() {
     // No bus is asked: this address leads nowhere.
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 19] = [
         (&["stats"], "a similar subcommand exists: 'status'"),
         (&["read"], "<PATH>"),
         (&["read", "3/0"], "invalid value '3/0' for '<PATH>...'"),
@@ -171,6 +181,11 @@ fn wrong_usage_says_what_is_right() {
         (&["write", "/3/0/15"], "<VALUE>"),
         (&["exec", "/3/0"], "expected a resource such as /3/0/12"),
         (&["exec", "/3/0/12", "x"], "arguments look like 0='U',3"),
+        (&["create", "/3442/0/1"], "expected an instance such as /3442/7, or an object"),
+        (&["create", "/3442", "110"], "expected RESOURCE=VALUE such as 110=text"),
+        (&["create", "/3442", "x=1"], "expected RESOURCE=VALUE such as 110=text"),
+        (&["delete", "/3442"], "expected an instance such as /3442/7, or a resource instance"),
+        (&["delete", "/3442/0/1"], "expected an instance such as /3442/7, or a resource instance"),
         (&["observe", "/"], "expected an object or something below it"),
         (&["observe", "/3/0/9", "pmn=1"], "lwm2mctl: \"pmn\" is no attribute"),
         (&["observe", "/3/0/9", "lt=5", "gt=5"], "lwm2mctl: lt, gt and st contradict"),

@@ -21,7 +21,7 @@ use crate::bus::{Bus, Signal};
 use crate::convert;
 use crate::events::log_event;
 use crate::heard::Heard;
-use crate::service::{Ask, Order, typed_entry};
+use crate::service::{Ask, Order, typed_entries, typed_entry};
 
 /// The agent at work.
 pub(crate) struct Agent {
@@ -286,15 +286,18 @@ impl Agent {
             }
             Ask::Request { request, reply } => self.local_request(request, Waiting::Values(reply)),
             Ask::WriteText { path, text, reply } => {
-                match typed_entry(&self.status().objects, &path, &text) {
-                    Ok(entries) => {
-                        let request = LocalRequest::Write { path, entries };
-                        self.local_request(request, Waiting::Values(reply));
-                    }
-                    Err(error) => {
-                        let _ = reply.send(Err(error));
-                    }
-                }
+                let entry = typed_entry(&self.status().objects, &path, &text);
+                let request = entry.map(|entry| LocalRequest::Write {
+                    path,
+                    entries: entry.into_iter().collect(),
+                });
+                self.typed_request(request, reply);
+            }
+            Ask::Create { object, instance, values, reply } => {
+                let entries = typed_entries(&self.status().objects, &values);
+                let request =
+                    entries.map(|entries| LocalRequest::Create { object, instance, entries });
+                self.typed_request(request, reply);
             }
             Ask::Observe { reply, .. } if self.local.is_full() => {
                 let reason = format!("{MAX_LOCAL_OBSERVATIONS} observations are held already");
@@ -348,6 +351,20 @@ impl Agent {
             Order::Wake => Command::Wake { server },
         });
         Ok(())
+    }
+
+    /// A request whose values were typed, if they could be read.
+    fn typed_request(
+        &mut self,
+        request: Result<LocalRequest, RequestError>,
+        reply: oneshot::Sender<Result<Vec<Entry>, RequestError>>,
+    ) {
+        match request {
+            Ok(request) => self.local_request(request, Waiting::Values(reply)),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
     }
 
     fn local_request(&mut self, request: LocalRequest, waiting: Waiting) {

@@ -30,6 +30,13 @@ pub(crate) enum Ask {
     Request { request: LocalRequest, reply: oneshot::Sender<Result<Vec<Entry>, RequestError>> },
     /// One value as text, typed by the definition.
     WriteText { path: Path, text: String, reply: oneshot::Sender<Result<Vec<Entry>, RequestError>> },
+    /// A new instance of an object, its values as text.
+    Create {
+        object: u16,
+        instance: Option<u16>,
+        values: Vec<(Path, String)>,
+        reply: oneshot::Sender<Result<Vec<Entry>, RequestError>>,
+    },
     /// An observation for a client of the bus.
     Observe {
         path: Path,
@@ -145,6 +152,32 @@ impl Service {
         self.request(plain(Operation::Execute, parse(path)?, content)).await.map(drop)
     }
 
+    async fn create(
+        &self,
+        path: &str,
+        values: Vec<(String, String)>,
+    ) -> Result<String, AgentError> {
+        let (object, instance) = match *parse(path)?.ids() {
+            [object] => (object, None),
+            [object, instance] => (object, Some(instance)),
+            _ => {
+                let reason = format!("{path} is no object, and no instance to be made");
+                return Err(AgentError::BadRequest(reason));
+            }
+        };
+        // They move to the instance, whichever it is.
+        let below = |(resource, text): (String, String)| {
+            parse(&format!("/{object}/0/{resource}")).map(|path| (path, text))
+        };
+        let values = values.into_iter().map(below).collect::<Result<_, _>>()?;
+        let made = self.ask(|reply| Ask::Create { object, instance, values, reply }).await??;
+        Ok(made.iter().map(|entry| entry.path.to_string()).collect())
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), AgentError> {
+        self.request(plain(Operation::Delete, parse(path)?, None)).await.map(drop)
+    }
+
     async fn discover(&self, path: &str) -> Result<Vec<String>, AgentError> {
         let mut paths = Vec::new();
         for target in self.targets(path).await? {
@@ -209,7 +242,8 @@ impl Service {
     ) -> zbus::Result<()>;
 }
 
-/// Reads a value that a person typed for a resource (`WriteText`).
+/// Reads a value that a person typed for a resource (`WriteText`); `None` for one that
+/// cannot be written.
 ///
 /// # Errors
 /// 4.04 for a resource that no definition has, 4.00 for text of another type.
@@ -217,7 +251,7 @@ pub(crate) fn typed_entry(
     objects: &[lwm2m_engine::ObjectStatus],
     path: &Path,
     text: &str,
-) -> Result<Vec<Entry>, RequestError> {
+) -> Result<Option<Entry>, RequestError> {
     let unknown =
         || RequestError::new(Code::NOT_FOUND, format!("{path} is no resource of this device"));
     let resource = path
@@ -229,11 +263,29 @@ pub(crate) fn typed_entry(
     // What holds no value cannot be written; the engine says so better than a type
     // error would.
     if !resource.operations.writable() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let value = lwm2m_model::Value::parse(resource.data_type, text)
         .map_err(|error| RequestError::new(Code::BAD_REQUEST, format!("write {path}: {error}")))?;
-    Ok(vec![Entry::new(path.clone(), value)])
+    Ok(Some(Entry::new(path.clone(), value)))
+}
+
+/// Reads the values that a person typed for a new instance (`Create`).
+///
+/// # Errors
+/// As [`typed_entry`], and 4.05 for what only the device sets.
+pub(crate) fn typed_entries(
+    objects: &[lwm2m_engine::ObjectStatus],
+    values: &[(Path, String)],
+) -> Result<Vec<Entry>, RequestError> {
+    let typed = values.iter().map(|(path, text)| {
+        typed_entry(objects, path, text)?.ok_or_else(|| {
+            let id = path.resource_id().unwrap_or_default();
+            let reason = format!("resource {id} cannot be written");
+            RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
+        })
+    });
+    typed.collect()
 }
 
 fn plain(operation: Operation, path: Path, content: Option<Content>) -> LocalRequest {

@@ -43,6 +43,14 @@ pub trait Agent1 {
     /// Executes a resource (Core 6.4) with arguments such as `0='U',3`, or none.
     fn execute(&self, path: &str, arguments: &str) -> Result<(), AgentError>;
 
+    /// Makes an instance (Core 6.5) and gives its path. `path` is `/3442/7`, or `/3442`
+    /// for the lowest number that is free; `values` are resources, `110` or `1110/0`,
+    /// and their values as text.
+    fn create(&self, path: &str, values: &[(&str, &str)]) -> Result<String, AgentError>;
+
+    /// Deletes an instance or a resource instance (Core 6.6).
+    fn delete(&self, path: &str) -> Result<(), AgentError>;
+
     /// The paths that exist at and below a path (Core 6.2).
     fn discover(&self, path: &str) -> Result<Vec<String>, AgentError>;
 

@@ -1,9 +1,11 @@
 //! The program as a device: real sockets, a real server, objects from definitions.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use lwm2m_bus::{Agent1Proxy, AgentError, BusAddress};
 use lwm2m_model::{Code, ContentFormat, Entry, Path, Value};
 use lwm2m_test_server::{Server, ServerConfig};
 use tempfile::TempDir;
@@ -44,7 +46,7 @@ async fn start(server: &Server, arguments: &[&str]) -> Device {
         .arg(&file)
         .arg("--state-dir")
         .arg(directory.path().join("state"))
-        .args(["--bus", "none", "--log", "stderr"])
+        .args(["--log", "stderr"])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -61,7 +63,7 @@ async fn server() -> Server {
 async fn objects_of_the_command_line_are_served_beside_the_agents_own() {
     let server = server().await;
     let xml = registry("3442.xml").display().to_string();
-    let _device = start(&server, &["--object", &xml, "--instances", "3"]).await;
+    let _device = start(&server, &["--object", &xml, "--instances", "3", "--bus", "none"]).await;
     let known = server.registration("thing").await.unwrap();
     for path in ["/1/0", "/3/0", "/3442/0", "/3442/1", "/3442/2"] {
         assert!(known.has(&path.parse().unwrap()), "{path}");
@@ -102,11 +104,79 @@ fn wrong_definitions_are_named_with_their_file() {
     }
 }
 
+/// A private message bus; it ends with the value.
+struct Bus {
+    daemon: Child,
+    address: String,
+}
+
+impl Bus {
+    /// Starts a bus; `None`, with a line that says so, where there is no dbus-daemon.
+    fn start() -> Option<Self> {
+        let started = Command::new("dbus-daemon")
+            .args(["--session", "--print-address", "--nofork", "--nopidfile"])
+            .arg("--address=unix:tmpdir=/tmp")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut daemon) = started else {
+            eprintln!("skipped: dbus-daemon is not installed");
+            return None;
+        };
+        let mut address = String::new();
+        BufReader::new(daemon.stdout.take()?).read_line(&mut address).ok()?;
+        Some(Self { daemon, address: address.trim().to_owned() })
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_operator_creates_and_deletes_over_the_bus() {
+    let Some(bus) = Bus::start() else { return };
+    let server = server().await;
+    let xml = registry("3442.xml").display().to_string();
+    let address: BusAddress = bus.address.parse().unwrap();
+    let _device = start(&server, &["--object", &xml, "--bus", &bus.address]).await;
+    let connection = address.builder().build().await.unwrap();
+    let agent = Agent1Proxy::new(&connection).await.unwrap();
+    let values = [("110", "seven"), ("1120/3", "-5"), ("150", "00ff")];
+    // The daemon may need a moment to take its name.
+    let made = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            match agent.create("/3442/7", &values).await {
+                Err(AgentError::ZBus(_)) => tokio::task::yield_now().await,
+                result => break result,
+            }
+        }
+    });
+    assert_eq!(made.await.unwrap().unwrap(), "/3442/7");
+    let at = |text: &str| text.parse::<Path>().unwrap();
+    let read = server.read("thing", &at("/3442/7"), None).await.unwrap();
+    assert_eq!(read.value(&at("/3442/7/110")), Some(&Value::String("seven".into())));
+    assert_eq!(read.value(&at("/3442/7/1120/3")), Some(&Value::Integer(-5)));
+    assert_eq!(agent.create("/3442", &[]).await.unwrap(), "/3442/1");
+    assert!(matches!(agent.create("/3442/7", &[]).await, Err(AgentError::BadRequest(_))));
+    agent.delete("/3442/7/1120/3").await.unwrap();
+    agent.delete("/3442/7").await.unwrap();
+    assert!(matches!(agent.delete("/3442/7").await, Err(AgentError::NotFound(_))));
+    let has_them = |known: &lwm2m_test_server::Registration| {
+        known.has(&at("/3442/1")) && !known.has(&at("/3442/7"))
+    };
+    let limit = Duration::from_secs(30);
+    server.wait_for(has_them, "an Update with the instances".into(), limit).await.unwrap();
+}
+
 /// The agent alone has no test object.
 #[tokio::test]
 async fn without_definitions_it_is_the_agent() {
     let server = server().await;
-    let _device = start(&server, &[]).await;
+    let _device = start(&server, &["--bus", "none"]).await;
     let known = server.registration("thing").await.unwrap();
     assert!(!known.has(&Path::object(3442)));
 }

@@ -187,6 +187,25 @@ impl Service {
         }
     }
 
+    fn create(&self, path: &str, values: Vec<(String, String)>) -> Result<String, AgentError> {
+        let values: Vec<String> =
+            values.iter().map(|(resource, text)| format!(" {resource}={text}")).collect();
+        self.note(format!("create {path}{}", values.concat()));
+        match path {
+            "/3" => refuse(Code::METHOD_NOT_ALLOWED, "instances of Device are not made"),
+            "/3442" => Ok("/3442/2".into()),
+            _ => Ok(path.into()),
+        }
+    }
+
+    fn delete(&self, path: &str) -> Result<(), AgentError> {
+        self.note(format!("delete {path}"));
+        match path {
+            "/3442/9" => refuse(Code::NOT_FOUND, "there is no instance /3442/9"),
+            _ => Ok(()),
+        }
+    }
+
     fn discover(&self, path: &str) -> Vec<String> {
         self.note(format!("discover {path}"));
         vec!["/3".into(), "/3/0".into(), "/3/0/9".into()]
