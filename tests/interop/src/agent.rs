@@ -19,6 +19,7 @@ use crate::{PeerError, program};
 pub struct AgentConfig {
     general: Map<String, Json>,
     account: Map<String, Json>,
+    bus: String,
 }
 
 /// A running agent; dropped, it is stopped with SIGTERM.
@@ -64,6 +65,7 @@ impl AgentConfig {
         Self {
             general: object(json!({ "endpoint": endpoint })),
             account: object(json!({ "short_server_id": 101, "uri": uri, "security": security })),
+            bus: "none".to_owned(),
         }
     }
 
@@ -78,6 +80,13 @@ impl AgentConfig {
     #[must_use]
     pub fn general(mut self, key: &str, value: impl Into<Json>) -> Self {
         self.general.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Lets the agent speak D-Bus at this address; by default it has no bus.
+    #[must_use]
+    pub fn bus(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.bus);
         self
     }
 
@@ -97,7 +106,7 @@ impl AgentConfig {
         let mut command = Command::new(binary()?);
         command.arg("--config").arg(&file);
         command.arg("--state-dir").arg(directory.path().join("state"));
-        command.args(["--bus", "none", "--log", "stderr", "--log-level", "debug"]);
+        command.args(["--bus", &self.bus, "--log", "stderr", "--log-level", "debug"]);
         for variable in SYSTEMD_VARIABLES {
             command.env_remove(variable);
         }
