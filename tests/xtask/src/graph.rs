@@ -150,6 +150,7 @@ const TEST_CRATES: &[&str] = &[
     "lwm2m-world",
     "lwm2m-interop",
     "lwm2m-bench",
+    "lwm2m-conformance",
     "lwm2m-system-tests",
     "lwm2m-test-device",
     "xtask",

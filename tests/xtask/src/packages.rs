@@ -67,7 +67,8 @@ fn is_root() -> bool {
 
 const BUILD: &[&str] = &["gcc", "libc6-dev", "libssl-dev", "pkg-config"];
 /// For the tests: a bus and doubles of its services, foreign CoAP and DTLS stacks,
-/// network namespaces; RAUC with what its laboratory is made from (`gdbus`, `losetup`).
+/// network namespaces, time zones; RAUC with what its laboratory is made from (`gdbus`,
+/// `losetup`).
 const TESTS: &[&str] = &[
     "dbus",
     "iproute2",
@@ -81,4 +82,5 @@ const TESTS: &[&str] = &[
     "rauc",
     "squashfs-tools",
     "strace",
+    "tzdata",
 ];

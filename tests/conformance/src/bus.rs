@@ -1,0 +1,109 @@
+//! A private message bus with doubles of the services that the agent asks: what a case
+//! may not do to the machine that it runs on.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use lwm2m_interop::program::Running;
+use tempfile::TempDir;
+
+use crate::LIMIT;
+
+/// A bus of its own; it ends with the value.
+pub struct Bus {
+    _daemon: Running,
+    folder: TempDir,
+}
+
+/// A service of the bus that only notes how it is called.
+pub struct Double {
+    _mock: Running,
+    log: PathBuf,
+}
+
+impl Bus {
+    /// `None`, with a line that says so, where dbus-daemon or python3-dbusmock is
+    /// missing.
+    pub fn start() -> Option<Self> {
+        let folder = TempDir::new().expect("a temporary directory");
+        let mut daemon = Command::new("dbus-daemon");
+        daemon.args(["--session", "--nofork", "--nopidfile"]);
+        daemon.arg(format!("--address=unix:path={}", folder.path().join("bus").display()));
+        let mut mocks = Command::new(PYTHON);
+        mocks.args(["-c", "import dbusmock"]).stderr(Stdio::null());
+        let has_mocks = mocks.status().is_ok_and(|status| status.success());
+        let (true, Ok(daemon)) = (has_mocks, Running::start(&mut daemon)) else {
+            eprintln!("not run: needs dbus-daemon and python3-dbusmock");
+            return None;
+        };
+        let bus = Self { _daemon: daemon, folder };
+        bus.wait_owner("org.freedesktop.DBus");
+        Some(bus)
+    }
+
+    /// For `--bus`.
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.folder.path().join("bus").display())
+    }
+
+    /// Starts a double from a template of python-dbusmock; it owns its name.
+    pub fn double(&self, name: &str, template: &str, parameters: &str) -> Double {
+        let log = self.folder.path().join(template);
+        let mut mock = Command::new(PYTHON);
+        mock.args(["-m", "dbusmock", "--template", template, "--parameters", parameters]);
+        mock.arg("--logfile").arg(&log);
+        mock.env("DBUS_SYSTEM_BUS_ADDRESS", self.address());
+        mock.env("DBUS_SESSION_BUS_ADDRESS", self.address());
+        let mock = Running::start(&mut mock).expect("the double starts");
+        self.wait_owner(name);
+        Double { _mock: mock, log }
+    }
+
+    /// Waits until somebody owns a name.
+    fn wait_owner(&self, name: &str) {
+        let has_owner = || {
+            let mut ask = Command::new("dbus-send");
+            ask.arg(format!("--bus={}", self.address()));
+            ask.args(["--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"]);
+            ask.args(["org.freedesktop.DBus.GetNameOwner", &format!("string:{name}")]);
+            ask.stdout(Stdio::null()).stderr(Stdio::null());
+            ask.status().is_ok_and(|status| status.success())
+        };
+        wait(&format!("an owner of {name}"), has_owner);
+    }
+}
+
+impl Double {
+    /// The calls so far, each with its arguments; properties and signals are left out.
+    pub fn calls(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        // TIME METHOD ARGUMENTS
+        let calls = log.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned()));
+        let is_other = |call: &str| OTHERS.iter().any(|other| call.starts_with(other));
+        calls.filter(|call| !is_other(call)).collect()
+    }
+
+    /// Waits for a call that begins so.
+    #[track_caller]
+    pub fn wait_call(&self, call: &str) {
+        wait(call, || self.calls().iter().any(|known| known.starts_with(call)));
+    }
+}
+
+#[track_caller]
+fn wait(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < end, "no {what} within {LIMIT:?}");
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// What a log has beside the calls of methods.
+const OTHERS: [&str; 3] = ["Get", "Set /", "emit "];
+/// The system's own Python, which sees Debian's packages.
+const PYTHON: &str = "/usr/bin/python3";
+/// Neither a file nor a name of the bus tells a plain program when it is there.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
