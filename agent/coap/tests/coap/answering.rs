@@ -27,6 +27,7 @@ fn a_quick_answer_rides_on_the_ack() {
 }
 
 /// The object that takes 3 s: one request is seen, whatever is retransmitted.
+/// TRN-41.
 #[test]
 fn a_slow_answer_is_acknowledged_then_sent_by_itself_until_acknowledged() {
     let mut endpoint = endpoint();
@@ -84,6 +85,7 @@ fn a_separate_answer_ends_with_reset_or_silence_and_tells_nobody() {
     }
 }
 
+/// TRN-40.
 #[test]
 fn a_duplicate_gets_the_very_same_bytes() {
     for kind in [Kind::Confirmable, Kind::NonConfirmable] {
@@ -99,6 +101,7 @@ fn a_duplicate_gets_the_very_same_bytes() {
     }
 }
 
+/// TRN-40.
 #[test]
 fn a_message_id_is_new_again_after_its_lifetime() {
     for (kind, lifetime) in [(Kind::Confirmable, 247_000), (Kind::NonConfirmable, 145_000)] {
@@ -171,6 +174,7 @@ fn an_answer_to_an_unknown_or_expired_exchange_does_nothing() {
     assert!(sent(&mut endpoint).is_empty());
 }
 
+/// TRN-39.
 #[test]
 fn options_of_a_request_are_known_or_refused() {
     const OK: &str = "";

@@ -28,6 +28,7 @@ fn block(message: &Message<'_>) -> (u32, bool, u32) {
     (value >> 4, value & 8 != 0, 16 << (value & 7))
 }
 
+/// CORE-198; TRN-36.
 #[test]
 fn a_large_answer_is_fetched_by_blocks_and_the_engine_asked_once() {
     let mut endpoint = endpoint();

@@ -7,6 +7,7 @@ use lwm2m_model::{Code, ContentFormat};
 
 use crate::support::*;
 
+/// TRN-42.
 #[test]
 fn the_times_are_those_of_the_specification() {
     let config = Config::default();

@@ -77,6 +77,7 @@ fn a_notification_nobody_acknowledges_times_out() {
     assert_eq!(endpoint.poll_event(), None);
 }
 
+/// CORE-162; TRN-33.
 #[test]
 fn a_reset_ends_the_observation_whatever_the_kind_and_however_late() {
     for kind in [Kind::Confirmable, Kind::NonConfirmable] {

@@ -105,6 +105,7 @@ fn a_piggybacked_answer_ends_the_request() {
 }
 
 /// (kind of the separate answer, whether the empty ACK came first, what we send)
+/// TRN-41.
 #[test]
 fn a_separate_answer_is_taken_with_or_without_its_ack() {
     for kind in [Kind::Confirmable, Kind::NonConfirmable] {

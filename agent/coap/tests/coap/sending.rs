@@ -175,6 +175,7 @@ fn the_size_that_the_peer_prefers_is_used_from_the_next_block_on() {
     assert_eq!(block(&decode(&third), option::BLOCK1), Some((17, false, 64)));
 }
 
+/// CORE-199; TRN-37.
 #[test]
 fn too_large_with_a_smaller_size_starts_over_in_that_size_under_another_tag() {
     let refused =
@@ -408,6 +409,7 @@ fn two_answers_are_fetched_at_once_and_no_more() {
     assert!(matches!(incoming, Some(Incoming::ResponseUnusable { .. })), "{incoming:?}");
 }
 
+/// CORE-199.
 #[test]
 fn a_challenge_is_met_once() {
     let challenge = |echo: &[u8]| Draft::new(Code::UNAUTHORIZED).option(option::ECHO, echo);

@@ -52,6 +52,7 @@ fn end(endpoint: &mut Endpoint, now: Instant, datagram: &[u8]) -> Result<Vec<u8>
     }
 }
 
+/// CORE-198; TRN-36.
 #[test]
 fn a_request_in_blocks_is_handed_up_once_and_whole() {
     let (mut endpoint, body) = (endpoint(), body(2500));
@@ -145,6 +146,7 @@ fn a_peer_may_change_the_size_between_any_two_blocks() {
     assert_eq!(end(&mut endpoint, at(0), &part(put(), 99, &body, 3, 4)), Ok(body));
 }
 
+/// TRN-36.
 #[test]
 fn a_block_out_of_order_is_refused_and_the_right_one_still_welcome() {
     const INCOMPLETE: Code = Code::REQUEST_ENTITY_INCOMPLETE;
@@ -196,6 +198,7 @@ fn block_0_begins_anew_and_so_does_a_request_in_one_block() {
     assert!(endpoint.is_idle());
 }
 
+/// TRN-37.
 #[test]
 fn bodies_differ_by_method_path_query_format_and_request_tag() {
     let other = [
@@ -220,6 +223,7 @@ fn bodies_differ_by_method_path_query_format_and_request_tag() {
     }
 }
 
+/// TRN-36.
 #[test]
 fn a_body_that_is_too_large_is_refused_early_if_the_peer_says_so_and_late_if_not() {
     let mut endpoint = endpoint_with(|config| config.max_body = 100);

@@ -184,6 +184,7 @@ fn on_a_good_wire_every_question_is_answered() {
     }
 }
 
+/// TRN-40.
 #[test]
 fn on_a_bad_wire_nothing_is_done_twice_and_nearly_all_is_answered() {
     let (mut answered, mut timed_out) = (0, 0);
