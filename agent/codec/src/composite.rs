@@ -156,6 +156,7 @@ mod tests {
         }
     }
 
+    /// CORE-157.
     #[test]
     fn a_fetch_pack_has_names_and_nothing_else() {
         let fetch = |pack: &str| decode_fetch(ContentFormat::ETCH_JSON, pack.as_bytes());
@@ -202,6 +203,7 @@ mod tests {
         );
     }
 
+    /// CORE-156.
     #[test]
     fn only_an_etch_pack_can_remove() {
         let pack = br#"[{"n":"/34/0/1/1","v":null}]"#;

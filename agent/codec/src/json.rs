@@ -376,6 +376,7 @@ mod tests {
         Reader::new(text.as_bytes()).unwrap()
     }
 
+    /// OBJ-09.
     #[test]
     fn numbers_are_exact_or_refused() {
         let cases = [

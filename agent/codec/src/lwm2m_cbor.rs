@@ -156,6 +156,7 @@ mod tests {
         out.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// CORE-193.
     #[test]
     fn keys_are_as_long_as_the_path_does_not_branch() {
         let cases: [(&[(&str, i64)], &str); 6] = [

@@ -302,6 +302,7 @@ mod tests {
         );
     }
 
+    /// CORE-194.
     #[test]
     fn a_create_without_instance_gets_the_free_one() {
         let senml = [&[0x81, 0xa2, 0x00, 0x6b][..], b"/16/65535/3", &[0x02, 1]].concat();

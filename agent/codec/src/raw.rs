@@ -261,6 +261,7 @@ mod tests {
 
     use super::*;
 
+    /// CORE-188, 197; OBJ-02, 06.
     #[test]
     fn every_type_is_read_from_its_wire_forms() {
         let text = |text| Raw::String(Cow::Borrowed(text));
@@ -297,6 +298,7 @@ mod tests {
         }
     }
 
+    /// OBJ-02, 03.
     #[test]
     fn what_does_not_fit_is_refused() {
         let long = "x".repeat(MAX_TEXT + 1);

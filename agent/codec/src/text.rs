@@ -44,6 +44,7 @@ pub(crate) fn encode(path: &Path, value: &Value, out: &mut Vec<u8>) -> Result<()
 mod tests {
     use super::*;
 
+    /// CORE-195; OBJ-08.
     #[test]
     fn floats_have_no_exponent_and_no_infinity() {
         let path = Path::resource(3442, 0, 130);

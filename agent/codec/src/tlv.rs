@@ -383,6 +383,7 @@ mod tests {
         assert_eq!(read("/1/0", &instance), Err(DecodeError::Truncated));
     }
 
+    /// CORE-07.
     #[test]
     fn wrong_payloads_name_their_fault() {
         let outside = |path: &str, target: &str| DecodeError::OutsideTarget {

@@ -144,6 +144,7 @@ proptest! {
     // A failure becomes a row or a test of its own, not a file of seeds.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// OBJ-01, 09.
     #[test]
     fn a_single_value_comes_back_in_every_format(value in value(), which in 0..2_usize) {
         let path = [Path::resource(3442, 0, 300), Path::resource_instance(3442, 0, 3, 300)]

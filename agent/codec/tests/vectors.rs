@@ -9,26 +9,31 @@ use lwm2m_codec::{
 };
 use lwm2m_model::{ContentFormat, DataType, Entry, Node, Path, Value};
 
+/// CORE-181, 195; OBJ-01, 07, 08.
 #[test]
 fn text() {
     walk(ContentFormat::TEXT, include_str!("../../../tests/vectors/text.txt"), 8);
 }
 
+/// CORE-181.
 #[test]
 fn opaque() {
     walk(ContentFormat::OPAQUE, include_str!("../../../tests/vectors/opaque.txt"), 4);
 }
 
+/// OBJ-01.
 #[test]
 fn cbor() {
     walk(ContentFormat::CBOR, include_str!("../../../tests/vectors/cbor.txt"), 14);
 }
 
+/// CORE-186 to 188; OBJ-01.
 #[test]
 fn tlv() {
     walk(ContentFormat::TLV, include_str!("../../../tests/vectors/tlv.txt"), 32);
 }
 
+/// CORE-189, 191; OBJ-01, 07.
 #[test]
 fn senml_json() {
     walk(ContentFormat::SENML_JSON, include_str!("../../../tests/vectors/senml_json.txt"), 37);
@@ -39,28 +44,33 @@ fn oma_json() {
     walk(ContentFormat::OMA_JSON, include_str!("../../../tests/vectors/oma_json.txt"), 18);
 }
 
+/// CORE-156, 157.
 #[test]
 fn etch_json() {
     let file = include_str!("../../../tests/vectors/etch_json.txt");
     walk_packs([ContentFormat::ETCH_JSON, ContentFormat::SENML_JSON], file, 12);
 }
 
+/// CORE-156, 157.
 #[test]
 fn etch_cbor() {
     let file = include_str!("../../../tests/vectors/etch_cbor.txt");
     walk_packs([ContentFormat::ETCH_CBOR, ContentFormat::SENML_CBOR], file, 11);
 }
 
+/// CORE-189, 190; OBJ-01.
 #[test]
 fn senml_cbor() {
     walk(ContentFormat::SENML_CBOR, include_str!("../../../tests/vectors/senml_cbor.txt"), 10);
 }
 
+/// CORE-192, 193, 196; OBJ-01.
 #[test]
 fn lwm2m_cbor() {
     walk(ContentFormat::LWM2M_CBOR, include_str!("../../../tests/vectors/lwm2m_cbor.txt"), 38);
 }
 
+/// CORE-181.
 #[test]
 fn link_format() {
     let rows = rows(include_str!("../../../tests/vectors/link_format.txt"), 11);

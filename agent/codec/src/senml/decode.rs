@@ -318,6 +318,7 @@ mod tests {
         assert!(read(&named("/3/0/9/")).is_ok());
     }
 
+    /// CORE-189.
     #[test]
     fn base_fields_hold_until_they_change() {
         // {bn:"/3/0/", bt:100, bv:10, n:"9", t:5, v:1} {n:"10", v:1.5} {bn:"/4/0/2", vs:"x"}
