@@ -115,6 +115,7 @@ fn is_value_char(c: char) -> bool {
 mod tests {
     use super::*;
 
+    /// CORE-141.
     #[test]
     fn lists_of_the_grammar_parse_and_print() {
         for text in ["", "5", "2='10.3'", "0='U',3", "0,1,2,3,4", "7='a b'", "1=''"] {
@@ -123,6 +124,7 @@ mod tests {
         assert_eq!(Arguments::parse("0='U', 3").unwrap().to_string(), "0='U',3");
     }
 
+    /// CORE-141.
     #[test]
     fn anything_else_is_refused() {
         for text in [

@@ -360,6 +360,7 @@ mod tests {
         assert_eq!(parse(query).unwrap().as_attributes().unwrap().to_string(), query);
     }
 
+    /// CORE-27, 28, 42.
     #[test]
     fn contradictions_and_bad_values_are_refused() {
         for query in [
@@ -403,6 +404,7 @@ mod tests {
         assert_eq!(parse("pmin").unwrap().as_attributes(), None);
     }
 
+    /// CORE-23.
     #[test]
     fn the_lower_level_wins_attribute_by_attribute() {
         let above = parse("pmin=10&pmax=60").unwrap().as_attributes().unwrap();

@@ -255,6 +255,7 @@ mod tests {
         }
     }
 
+    /// CORE-197; OBJ-06.
     #[test]
     fn null_link_in_both_spellings() {
         assert_eq!("FFFF:FFFF".parse(), Ok(ObjectLink::NULL));

@@ -2,6 +2,7 @@
 
 use lwm2m_model::Arguments;
 
+/// CORE-141.
 #[test]
 fn every_row_of_the_vectors_holds() {
     let file = include_str!("../../../tests/vectors/execute.txt");
