@@ -97,6 +97,7 @@ mod tests {
     }
 
     /// The worked example of Core 3.3.
+    /// CORE-23.
     #[test]
     fn the_lowest_level_wins_attribute_by_attribute() {
         let mut attached = Attached::default();
@@ -113,6 +114,7 @@ mod tests {
         assert_eq!(effective("/4/0/2"), "");
     }
 
+    /// CORE-26.
     #[test]
     fn unset_attributes_leave_nothing_behind() {
         let mut attached = Attached::default();

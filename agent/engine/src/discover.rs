@@ -106,6 +106,7 @@ mod tests {
     }
 
     /// The examples of Core 6.2.
+    /// CORE-129 to 131.
     #[test]
     fn depth_dim_and_attributes_are_as_in_the_examples() {
         let server = server(

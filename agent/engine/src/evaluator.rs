@@ -148,6 +148,7 @@ mod tests {
     }
 
     /// The examples B and C of Core 3.7 and NOT-01, 06 to 10, 31.
+    /// CORE-36, 37, 40.
     #[test]
     fn thresholds_cross_in_both_directions_and_steps_count_from_the_last_sent() {
         let cases: [(&str, &[f64], &[bool]); 12] = [
@@ -174,6 +175,7 @@ mod tests {
     }
 
     /// NOT-13, NOT-14, NOT-32.
+    /// CORE-38.
     #[test]
     fn edge_judges_real_transitions() {
         let (t, f) = (true, false);

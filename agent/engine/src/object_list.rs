@@ -114,6 +114,7 @@ mod tests {
             .collect()
     }
 
+    /// CORE-16 to 18, 93 to 95; OBJ-13.
     #[test]
     fn security_is_left_out_and_versions_stand_where_they_are_needed() {
         let vendor =

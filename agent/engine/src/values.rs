@@ -236,6 +236,7 @@ fn typed(
 mod tests {
     use super::*;
 
+    /// CORE-183, 185.
     #[test]
     fn without_accept_the_format_is_ours() {
         let format = |single, version| answer_format(None, single, version).unwrap();
@@ -245,6 +246,7 @@ mod tests {
         assert_eq!(format(None, Version::V1_0), ContentFormat::TLV);
     }
 
+    /// CORE-184.
     #[test]
     fn json_of_1_0_is_for_servers_of_1_0() {
         let format = |version| answer_format(Some(ContentFormat::OMA_JSON), None, version);
@@ -258,6 +260,7 @@ mod tests {
         }
     }
 
+    /// CORE-128.
     #[test]
     fn what_cannot_be_written_is_not_acceptable() {
         let refused =

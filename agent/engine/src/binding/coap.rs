@@ -190,6 +190,7 @@ mod tests {
         parse(draft).unwrap().operation.name()
     }
 
+    /// TRN-23.
     #[test]
     fn methods_options_and_paths_make_operations() {
         let get = || draft(method::GET, "/3/0");
