@@ -358,6 +358,7 @@ mod tests {
         }
     }
 
+    /// OBJ-30.
     #[test]
     fn debug_shows_no_key() {
         assert_eq!(format!("{:?}", KeySource::Hex(text("00ff"))), "Hex(<secret>)");

@@ -97,6 +97,7 @@ mod tests {
         Psk::new(identity, Secret::new(vec![7; key_len]))
     }
 
+    /// TRN-92; OBJ-31.
     #[test]
     fn lengths_at_the_limits_are_taken() {
         for (identity, key) in [(1, 1), (MAX_IDENTITY, MAX_PSK)] {
@@ -117,6 +118,7 @@ mod tests {
         }
     }
 
+    /// OBJ-30.
     #[test]
     fn debug_shows_the_identity_and_not_the_key() {
         let shown = format!("{:?}", psk(b"device-1", 3).unwrap());

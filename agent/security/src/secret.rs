@@ -147,6 +147,7 @@ mod tests {
         }
     }
 
+    /// OBJ-30.
     #[test]
     fn what_is_no_key_is_refused_without_quoting_it() {
         for (text, error) in [
@@ -162,6 +163,7 @@ mod tests {
         }
     }
 
+    /// OBJ-30.
     #[test]
     fn debug_shows_nothing() {
         assert_eq!(format!("{:?}", Secret::from("topsecret".to_owned())), "<secret>");

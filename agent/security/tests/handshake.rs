@@ -28,6 +28,7 @@ fn each_suite_comes_up_and_carries_messages() {
     }
 }
 
+/// TRN-92.
 #[test]
 fn ccm8_is_the_first_choice() {
     assert_eq!(Pair::established().client.info().suite, Some(Suite::PskAes128Ccm8));
@@ -54,6 +55,7 @@ fn offer_of(config: &LinkConfig) -> (Vec<u16>, Vec<u16>) {
     (suites, extensions)
 }
 
+/// TRN-94; OBJ-25.
 #[test]
 fn the_client_offers_exactly_its_suites() {
     for (suites, offered) in [
@@ -93,6 +95,7 @@ fn a_server_waits_for_a_client_without_a_timer() {
     assert_eq!(link.timeout(), None);
 }
 
+/// TRN-92; OBJ-31.
 #[test]
 fn the_longest_identity_and_key_are_taken() {
     let (identity, key) = ([b'i'; 128], [0xA5; 64]);

@@ -5,6 +5,7 @@ mod pair;
 use lwm2m_security::{Import, LinkConfig, LinkError, Secret, State, Suite};
 use pair::{Pair, client, config, psk, server};
 
+/// TRN-103.
 #[test]
 fn a_session_is_resumed_with_fewer_messages_and_the_same_identity() {
     let server = server();
