@@ -290,6 +290,7 @@ const OTHER_BINDINGS: [(&str, &str); 10] = [
 mod tests {
     use super::*;
 
+    /// TRN-01.
     #[test]
     fn uris_are_read() {
         for (uri, scheme, host, port, path) in [

@@ -132,6 +132,7 @@ async fn a_batch_is_encrypted_and_sent_in_order() {
     }
 }
 
+/// TRN-43, 103.
 #[tokio::test]
 async fn a_reopened_link_resumes_its_session_from_the_same_port() {
     let (mut server, mut driver) = (Echo::new().await, driver());
@@ -230,6 +231,7 @@ async fn rubbish_from_the_port_of_the_server_does_no_harm() {
     assert_eq!((counters.empty, counters.truncated), (1, 1));
 }
 
+/// TRN-90.
 #[tokio::test]
 async fn nothing_is_sent_before_the_handshake_is_over() {
     let (mut server, mut driver) = (Echo::new().await, driver());

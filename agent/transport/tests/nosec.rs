@@ -155,6 +155,7 @@ async fn a_configuration_that_cannot_work_is_one_clear_line() {
     }
 }
 
+/// TRN-43.
 #[tokio::test]
 async fn a_reopened_link_keeps_its_port_and_its_continuity() {
     let (server, uri) = server();
