@@ -134,6 +134,7 @@ objects: {device: {serial: 0042, device_type: gateway, hardware_version: 1.10}}
     assert_eq!(config.device.hardware_version.as_deref(), Some("1.10"));
 }
 
+/// CORE-08; TRN-110.
 #[test]
 fn wrong_files_give_place_key_and_remedy() {
     let no_server = "no server is configured, and this version cannot bootstrap: add one below \
@@ -269,6 +270,7 @@ servers:
     );
 }
 
+/// OBJ-30.
 #[test]
 fn key_material_is_in_no_message_wherever_it_stands() {
     let secret = "c0ffee11c0ffee22";

@@ -24,6 +24,7 @@ async fn secure_server() -> (Server, std::net::SocketAddr) {
     .await
 }
 
+/// OBJ-30.
 #[tokio::test]
 async fn a_key_comes_from_each_of_its_sources_and_is_never_shown() {
     let (server, address) = secure_server().await;
@@ -54,6 +55,7 @@ async fn a_key_comes_from_each_of_its_sources_and_is_never_shown() {
     }
 }
 
+/// OBJ-30.
 #[tokio::test]
 async fn the_bus_shows_accounts_without_their_keys() {
     let (server, address) = secure_server().await;
@@ -75,6 +77,7 @@ async fn the_bus_shows_accounts_without_their_keys() {
     assert_not_shown(&daemon.stop().await);
 }
 
+/// OBJ-30.
 #[test]
 fn a_faulty_key_stops_the_start_and_is_not_quoted() {
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 5684));

@@ -98,6 +98,7 @@ async fn a_server_that_comes_later_is_found_without_help() {
     daemon.stop().await;
 }
 
+/// CORE-97.
 #[tokio::test]
 async fn a_server_that_has_forgotten_us_gets_a_register() {
     let (server, address) = server_with(ServerConfig::default()).await;

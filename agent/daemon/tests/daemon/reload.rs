@@ -8,6 +8,7 @@ use crate::support::{
     ENDPOINT, LIMIT, Lab, Link, closed_port, configuration, server, server_with, soon,
 };
 
+/// CORE-100; OBJ-40.
 #[tokio::test]
 async fn another_lifetime_is_told_by_an_update() {
     let (server, address) = server().await;
@@ -32,6 +33,7 @@ async fn another_lifetime_is_told_by_an_update() {
     daemon.stop().await;
 }
 
+/// CORE-89.
 #[tokio::test]
 async fn servers_come_and_go() {
     let (first, first_address) = server().await;

@@ -33,6 +33,7 @@ async fn a_stop_keeps_the_registration() {
     }
 }
 
+/// CORE-107.
 #[tokio::test]
 async fn a_farewell_is_said_where_it_is_configured() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
