@@ -62,6 +62,7 @@ mod tests {
     use super::Condition::{ExternalSupplyOff, LowBattery, OutOfMemory, PeripheralMalfunction};
     use super::*;
 
+    /// OBJ-61.
     #[test]
     fn the_five_rules_hold_in_turn() {
         let mut codes = ErrorCodes::default();
@@ -94,6 +95,7 @@ mod tests {
         assert_eq!(codes.instances(), [(0, 1)]);
     }
 
+    /// OBJ-62.
     #[test]
     fn reset_keeps_only_what_still_holds() {
         let mut codes = ErrorCodes::default();

@@ -143,6 +143,7 @@ mod tests {
         }
     }
 
+    /// OBJ-63.
     #[test]
     fn supplies_keep_their_instance_while_others_come_and_go() {
         let mut slots = Slots::default();

@@ -203,6 +203,7 @@ async fn zone(host: &mut ObjectHost) -> String {
     read(host, "/3/0/15").await["/3/0/15"].clone()
 }
 
+/// OBJ-64.
 #[tokio::test]
 async fn an_allowed_reboot_happens_after_the_answer_and_not_before() {
     let Some(bus) = Bus::start().await else { return };
@@ -270,6 +271,7 @@ async fn a_time_zone_that_somebody_sets_is_news() {
     assert_eq!(zone(&mut host).await, "\"America/New_York\"");
 }
 
+/// OBJ-67.
 #[tokio::test]
 async fn a_written_time_zone_is_read_back_at_once() {
     let Some(bus) = Bus::start().await else { return };
@@ -301,6 +303,7 @@ async fn an_offset_becomes_a_fixed_zone_where_no_place_is_configured() {
     assert_eq!(read(&mut host, "/3/0/14").await["/3/0/14"], "\"+02:00\"");
 }
 
+/// OBJ-66.
 #[tokio::test]
 async fn the_clock_is_set_unless_a_time_service_does_it() {
     let Some(bus) = Bus::start().await else { return };
@@ -344,6 +347,7 @@ async fn errors_of_timedated_become_the_right_refusals() {
     }
 }
 
+/// OBJ-66.
 #[tokio::test]
 async fn zone_and_time_are_written_both_or_not_at_all() {
     let Some(bus) = Bus::start().await else { return };

@@ -19,6 +19,7 @@ async fn expect(host: &mut ObjectHost, expected: &[(&str, &str)]) {
     );
 }
 
+/// OBJ-60.
 #[tokio::test]
 async fn a_machine_that_tells_nothing_has_the_mandatory_resources_alone() {
     let tree = Tree::new();
@@ -122,6 +123,7 @@ async fn the_configuration_wins_unless_it_is_empty() {
     .await;
 }
 
+/// OBJ-63.
 #[tokio::test]
 async fn a_laptop_shows_its_supplies_under_the_same_instances() {
     let tree = Tree::new();
