@@ -11,6 +11,7 @@ fn observe(attached: &[(&str, &str)], query: &str) -> Observed {
     Observed::new(VALUE, Value::Float(20.0), attached, query)
 }
 
+/// CORE-29.
 #[test]
 fn a_pmax_equal_to_pmin_has_effect() {
     let mut seen = observe(&[(VALUE, "pmin=10&pmax=10")], "");
@@ -19,6 +20,7 @@ fn a_pmax_equal_to_pmin_has_effect() {
 }
 
 /// Core 3.7 A.
+/// CORE-32 to 35.
 #[test]
 fn pmin_and_pmax_together_follow_the_worked_example() {
     let mut seen = observe(&[(VALUE, "pmin=10&pmax=60")], "");
@@ -31,6 +33,7 @@ fn pmin_and_pmax_together_follow_the_worked_example() {
 }
 
 /// Core 3.7 B: `last` is the value last told, not the value last seen.
+/// CORE-37.
 #[test]
 fn steps_count_from_what_was_last_told() {
     let mut seen = Observed::new(VALUE, Value::Float(28.0), &[(VALUE, "gt=30&st=5")], "");
@@ -51,6 +54,7 @@ fn epmin_gives_one_notification_with_the_current_value() {
 }
 
 /// Core 3.7 E.
+/// CORE-31, 45.
 #[test]
 fn account_defaults_fill_what_the_observe_leaves_open() {
     let mut world = World::registered(|setup| setup.account().default_pmin = Some(2));
@@ -72,6 +76,7 @@ fn attributes_written_during_an_observation_count_from_then_on() {
     assert_eq!(seen.until(75), texts(&[(40, "21"), (70, "21")]));
 }
 
+/// CORE-31.
 #[test]
 fn a_default_that_the_server_writes_counts_at_once() {
     let mut seen = observe(&[], "");

@@ -4,6 +4,7 @@ use lwm2m_engine::{Command, Deregister, Event, ServerState};
 use lwm2m_model::{Code, Value};
 use lwm2m_world::{Ask, World, secs};
 
+/// CORE-108; OBJ-41, 42.
 #[test]
 fn disable_answers_deregisters_keeps_silent_and_registers_again() {
     let mut world = World::registered(|setup| setup.account().disable_timeout = 1000);
@@ -25,6 +26,7 @@ fn disable_answers_deregisters_keeps_silent_and_registers_again() {
     assert_eq!(disabled.len(), 1);
 }
 
+/// CORE-108; OBJ-41.
 #[test]
 fn the_server_chooses_how_long_it_is_disabled() {
     let mut world = World::registered(|_| {});
@@ -66,6 +68,7 @@ fn a_farewell_that_is_not_answered_is_over_after_two_seconds() {
     world.until_registered(secs(110));
 }
 
+/// CORE-107.
 #[test]
 fn a_stop_says_farewell_if_it_is_asked_to() {
     let mut world = World::registered(|setup| setup.queue_mode());

@@ -3,6 +3,7 @@
 use lwm2m_model::{Code, Version};
 use lwm2m_world::{Ask, World};
 
+/// CORE-129, 130.
 #[test]
 fn depth_decides_how_far_down_the_links_go() {
     let mut world = World::registered(|_| {});
@@ -24,6 +25,7 @@ fn depth_decides_how_far_down_the_links_go() {
 }
 
 /// The example of Core 6.2.
+/// CORE-23, 131.
 #[test]
 fn attributes_are_shown_where_they_are_attached_and_inherited_by_the_target() {
     let mut world = World::registered(|_| {});
@@ -45,6 +47,7 @@ fn attributes_are_shown_where_they_are_attached_and_inherited_by_the_target() {
     assert_eq!(world.ask(Ask::discover("/3").query("depth=0")).text(), "</3>;pmin=10");
 }
 
+/// CORE-46.
 #[test]
 fn attributes_of_an_observe_and_account_defaults_are_not_shown() {
     let mut world = World::registered(|setup| setup.account().default_pmin = Some(9));
@@ -52,6 +55,7 @@ fn attributes_of_an_observe_and_account_defaults_are_not_shown() {
     assert_eq!(world.discover("/3/0/9"), "</3/0/9>");
 }
 
+/// CORE-130.
 #[test]
 fn an_older_server_sees_object_versions_and_no_newer_attributes() {
     let mut world = World::registered(|setup| setup.manner.versions = vec![Version::V1_1]);
@@ -69,6 +73,7 @@ fn executable_and_write_only_resources_are_listed() {
 }
 
 /// Core 11, the rows of Discover.
+/// CORE-02, 04; TRN-19, 20.
 #[test]
 fn what_cannot_be_discovered_gets_its_code() {
     let refused = [

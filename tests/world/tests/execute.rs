@@ -8,6 +8,7 @@ fn runs(world: &World, what: &str) -> u32 {
     world.device.objects.runs.get(what).copied().unwrap_or(0)
 }
 
+/// CORE-141.
 #[test]
 fn arguments_reach_the_object() {
     let mut world = World::registered(|_| {});
@@ -20,6 +21,7 @@ fn arguments_reach_the_object() {
 }
 
 /// Core 11, the rows of Execute.
+/// CORE-02, 140, 141; OBJ-14.
 #[test]
 fn what_cannot_be_executed_gets_its_code() {
     let refused = [
@@ -44,6 +46,7 @@ fn what_cannot_be_executed_gets_its_code() {
     assert!(world.device.objects.runs.is_empty(), "nothing was done");
 }
 
+/// TRN-40.
 #[test]
 fn a_doubled_request_runs_once() {
     let mut world = World::registered(|setup| setup.network.down.doubles = true);
@@ -53,6 +56,7 @@ fn a_doubled_request_runs_once() {
     assert!(world.device.status().counters.duplicates >= 1);
 }
 
+/// TRN-40.
 #[test]
 fn a_request_repeated_because_the_answer_was_lost_runs_once() {
     let mut world = World::registered(|_| {});
@@ -81,6 +85,7 @@ fn a_request_that_comes_again_out_of_order_runs_once() {
     }
 }
 
+/// CORE-03.
 #[test]
 fn a_non_confirmable_execute_is_accepted_and_runs_once() {
     let mut world = World::registered(|setup| setup.network.down.doubles = true);
@@ -90,6 +95,7 @@ fn a_non_confirmable_execute_is_accepted_and_runs_once() {
     assert_eq!(runs(&world, "execute /3303/0/5605 3"), 1);
 }
 
+/// OBJ-64.
 #[test]
 fn what_ends_the_connection_happens_after_the_answer() {
     let mut world = World::registered(|_| {});

@@ -8,6 +8,7 @@ fn observed(world: &World) -> usize {
     world.device.status().observations
 }
 
+/// CORE-158, 162; TRN-33.
 #[test]
 fn an_observation_lives_until_it_is_cancelled_by_option() {
     let mut world = World::registered(|_| {});
@@ -32,6 +33,7 @@ fn cancelling_what_is_not_observed_is_a_read() {
     assert_eq!((answer.code, answer.text()), (Code::CONTENT, "Acme"));
 }
 
+/// CORE-162; TRN-33.
 #[test]
 fn a_reset_cancels_whether_the_notification_was_confirmable_or_not() {
     for query in ["", "con=1"] {
@@ -76,6 +78,7 @@ fn a_token_that_moves_to_another_path_takes_its_observation_along() {
     assert!(world.take_notices().is_empty());
 }
 
+/// CORE-159.
 #[test]
 fn every_level_can_be_observed_and_is_notified_whole() {
     let mut world = World::registered(|_| {});
@@ -92,6 +95,7 @@ fn every_level_can_be_observed_and_is_notified_whole() {
     }
 }
 
+/// CORE-02, 47.
 #[test]
 fn what_cannot_be_observed_gets_its_code() {
     let mut world = World::registered(|_| {});
@@ -117,6 +121,7 @@ fn what_cannot_be_observed_gets_its_code() {
     assert_eq!(observed(&world), 0);
 }
 
+/// CORE-163.
 #[test]
 fn a_notification_nobody_acknowledges_leads_to_update_and_then_to_register() {
     let mut world = World::registered(|_| {});
@@ -235,6 +240,7 @@ fn a_resource_that_is_gone_ends_its_observation_too() {
     assert_eq!(world.take_notices()[0].code, Code::NOT_FOUND);
 }
 
+/// TRN-35.
 #[test]
 fn notifications_are_numbered_so_that_a_late_one_is_known() {
     let mut world = World::registered(|setup| {

@@ -11,6 +11,7 @@ fn sleeper(security: Security) -> World {
     })
 }
 
+/// CORE-121; TRN-81.
 #[test]
 fn the_device_sleeps_93_s_after_the_last_message_it_received() {
     let mut world = sleeper(Security::None);
@@ -22,6 +23,7 @@ fn the_device_sleeps_93_s_after_the_last_message_it_received() {
     assert_eq!(world.state(), ServerState::Asleep);
 }
 
+/// CORE-121; TRN-81.
 #[test]
 fn the_device_sleeps_93_s_after_the_last_message_it_sent() {
     let mut world = sleeper(Security::None);
@@ -53,6 +55,7 @@ fn without_queue_mode_the_device_never_sleeps() {
     assert_eq!(world.read("/3/0/0").code, Code::CONTENT);
 }
 
+/// CORE-122; TRN-82.
 #[test]
 fn asleep_no_datagram_goes_out_until_the_update_that_wakes() {
     let mut world = sleeper(Security::None);
@@ -66,6 +69,7 @@ fn asleep_no_datagram_goes_out_until_the_update_that_wakes() {
     world.until_asleep();
 }
 
+/// CORE-122.
 #[test]
 fn a_request_held_during_sleep_is_answered_after_waking() {
     let mut world = sleeper(Security::None);
@@ -129,6 +133,7 @@ fn pmax_wakes_the_device() {
     assert_eq!(times, [500, 1000, 1500]);
 }
 
+/// CORE-98; TRN-12.
 #[test]
 fn another_address_during_sleep_without_security_means_register() {
     let mut world = sleeper(Security::None);
@@ -140,6 +145,7 @@ fn another_address_during_sleep_without_security_means_register() {
     assert_eq!(world.server.accepted("Register"), 2);
 }
 
+/// TRN-84, 104.
 #[test]
 fn a_resumed_session_after_sleep_means_update() {
     let mut world = sleeper(Security::Resumes);
@@ -150,6 +156,7 @@ fn a_resumed_session_after_sleep_means_update() {
     assert_eq!(world.read("/3/0/0").text(), "Acme");
 }
 
+/// TRN-104.
 #[test]
 fn a_full_handshake_after_sleep_means_update_since_1_2_and_register_before() {
     for (version, registers) in [(lwm2m_model::Version::V1_2, 1), (lwm2m_model::Version::V1_1, 2)] {
@@ -220,6 +227,7 @@ fn a_repeated_answer_keeps_the_device_awake_too() {
     assert_eq!(world.now, last + secs(93));
 }
 
+/// TRN-83.
 #[test]
 fn while_something_is_under_way_the_device_stays_awake() {
     let mut world = World::registered(|setup| {

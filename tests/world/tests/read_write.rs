@@ -41,6 +41,7 @@ fn payload(format: ContentFormat, target: &str, values: &[(&str, Value)]) -> Vec
     bytes
 }
 
+/// CORE-11, 125.
 #[test]
 fn every_level_is_read_in_every_format_that_can_hold_it() {
     let mut world = World::registered(|_| {});
@@ -70,6 +71,7 @@ fn every_level_is_read_in_every_format_that_can_hold_it() {
     }
 }
 
+/// OBJ-01.
 #[test]
 fn every_type_comes_through_every_format() {
     let mut world = World::registered(|_| {});
@@ -90,6 +92,7 @@ fn every_type_comes_through_every_format() {
     }
 }
 
+/// CORE-183, 185.
 #[test]
 fn without_accept_the_format_is_the_devices_own() {
     let cases = [
@@ -155,6 +158,7 @@ fn json_of_1_0_is_spoken_with_servers_of_1_0_alone() {
     }
 }
 
+/// CORE-127.
 #[test]
 fn an_object_without_instances_is_read_as_nothing() {
     let mut world = World::registered(|_| {});
@@ -168,6 +172,7 @@ fn an_object_without_instances_is_read_as_nothing() {
 }
 
 /// Core 11, the rows of Read.
+/// CORE-02, 04, 124, 128; TRN-19, 20, 22; OBJ-14, 20.
 #[test]
 fn what_cannot_be_read_gets_its_code() {
     let refused = [
@@ -214,6 +219,7 @@ fn an_object_that_refuses_is_believed() {
     }
 }
 
+/// CORE-132.
 #[test]
 fn a_value_is_written_in_every_format_that_can_hold_it() {
     let mut world = World::registered(|_| {});
@@ -230,6 +236,7 @@ fn a_value_is_written_in_every_format_that_can_hold_it() {
 }
 
 /// The example of Core 6.3, on a multiple-instance resource.
+/// CORE-134, 135.
 #[test]
 fn replace_replaces_the_array_and_partial_keeps_the_rest() {
     let new = [("/3303/0/7000/1", Value::Integer(21)), ("/3303/0/7000/3", Value::Integer(23))];
@@ -252,6 +259,7 @@ fn replace_replaces_the_array_and_partial_keeps_the_rest() {
     }
 }
 
+/// CORE-05, 132, 133; OBJ-15.
 #[test]
 fn the_account_is_written_whole_or_in_part_or_not_at_all() {
     for format in MANY {
@@ -273,6 +281,7 @@ fn the_account_is_written_whole_or_in_part_or_not_at_all() {
 }
 
 /// Core 11, the rows of Write.
+/// CORE-06, 136 to 138; TRN-22; OBJ-04, 05, 14.
 #[test]
 fn what_cannot_be_written_gets_its_code() {
     const TEXT: ContentFormat = ContentFormat::TEXT;
@@ -333,6 +342,7 @@ fn what_cannot_be_written_gets_its_code() {
     assert_eq!(world.server.accepted("Update"), 0);
 }
 
+/// CORE-138; OBJ-05.
 #[test]
 fn links_lead_to_what_is_there_or_nowhere() {
     let mut world = World::registered(|_| {});
@@ -341,6 +351,7 @@ fn links_lead_to_what_is_there_or_nowhere() {
     }
 }
 
+/// TRN-39.
 #[test]
 fn messages_that_are_no_request_get_their_code() {
     let mut world = World::registered(|_| {});

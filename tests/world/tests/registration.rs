@@ -4,6 +4,7 @@ use lwm2m_engine::{Event, ServerState};
 use lwm2m_model::{Code, Version};
 use lwm2m_world::{Ask, Security, World, secs};
 
+/// CORE-15, 19, 90 to 95; TRN-07.
 #[test]
 fn register_says_everything_and_nothing_else() {
     let world = World::registered(|setup| setup.account().lifetime = 3600);
@@ -17,6 +18,7 @@ fn register_says_everything_and_nothing_else() {
     );
 }
 
+/// CORE-121; TRN-02.
 #[test]
 fn queue_mode_is_a_parameter_of_its_own_since_1_1_and_part_of_the_binding_in_1_0() {
     let cases = [
@@ -33,6 +35,7 @@ fn queue_mode_is_a_parameter_of_its_own_since_1_1_and_part_of_the_binding_in_1_0
     }
 }
 
+/// CORE-01; TRN-21.
 #[test]
 fn nothing_is_served_before_register_is_answered() {
     let mut world = World::new(|setup| {
@@ -48,6 +51,7 @@ fn nothing_is_served_before_register_is_answered() {
     assert_eq!(world.read("/3/0/0").code, Code::CONTENT);
 }
 
+/// TRN-41.
 #[test]
 fn a_separate_answer_to_register_is_as_good_as_a_piggybacked_one() {
     let mut world = World::registered(|setup| setup.manner.answers_after = Some(secs(20)));
@@ -55,6 +59,7 @@ fn a_separate_answer_to_register_is_as_good_as_a_piggybacked_one() {
     assert_eq!(world.read("/3/0/0").text(), "Acme");
 }
 
+/// CORE-96; TRN-08.
 #[test]
 fn a_location_of_many_segments_is_used_whole() {
     let mut world = World::registered(|setup| {

@@ -14,6 +14,7 @@ fn assert_waits(world: &World, expected: &[u64]) {
     }
 }
 
+/// CORE-111, 112; TRN-11.
 #[test]
 fn attempts_back_off_double_and_a_new_sequence_starts_after_a_day() {
     let mut world = World::new(|setup| setup.network.open_failure = Some("no such host".into()));
@@ -40,6 +41,7 @@ fn each_device_has_its_own_jitter() {
     assert_ne!(waits(7), waits(8));
 }
 
+/// CORE-111, 112.
 #[test]
 fn the_account_says_how_often_and_how_long() {
     let mut world = World::new(|setup| {
@@ -61,6 +63,7 @@ fn a_silent_server_is_asked_as_often_as_coap_says_and_then_left_alone() {
     assert_eq!(error, "Register: the server does not answer");
 }
 
+/// TRN-11.
 #[test]
 fn a_month_without_a_server_ends_with_a_registration() {
     let mut world = World::new(|setup| setup.manner.is_silent = true);

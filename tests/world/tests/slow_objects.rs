@@ -10,6 +10,7 @@ fn slow_world(pace: Pace) -> World {
     world
 }
 
+/// TRN-41.
 #[test]
 fn three_seconds_of_work_are_one_call_an_empty_ack_and_a_separate_answer() {
     let mut world = slow_world(Pace::After(secs(3)));
@@ -25,6 +26,7 @@ fn three_seconds_of_work_are_one_call_an_empty_ack_and_a_separate_answer() {
     assert_eq!(world.device.calls_of("/33100/0/1", |_| true).len(), 1);
 }
 
+/// TRN-40.
 #[test]
 fn a_repetition_that_arrives_during_the_work_starts_nothing() {
     let mut world = slow_world(Pace::After(secs(20)));

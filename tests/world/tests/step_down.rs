@@ -20,6 +20,7 @@ fn a_server_of_1_0_is_reached_in_three_attempts_without_a_pause() {
     assert_eq!(world.device.attempts.all.len(), 1, "all over one link");
 }
 
+/// CORE-16, 18; OBJ-13.
 #[test]
 fn the_object_list_is_that_of_the_version_agreed_on() {
     let world = World::registered(|setup| setup.manner.versions = vec![Version::V1_1]);

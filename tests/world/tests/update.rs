@@ -4,6 +4,7 @@ use lwm2m_engine::{Account, Command, Event, ServerState};
 use lwm2m_model::{Code, ContentFormat};
 use lwm2m_world::{Ask, Outage, World, ms, secs};
 
+/// CORE-101, 106.
 #[test]
 fn the_registration_is_refreshed_93_s_before_it_ends_with_an_empty_update() {
     let mut world = World::registered(|setup| setup.account().lifetime = 3600);
@@ -15,6 +16,7 @@ fn the_registration_is_refreshed_93_s_before_it_ends_with_an_empty_update() {
     assert_eq!(update.format, None);
 }
 
+/// CORE-106.
 #[test]
 fn a_short_lifetime_is_refreshed_at_half_of_it_for_ever() {
     let mut world = World::registered(|setup| setup.account().lifetime = 60);
@@ -24,6 +26,7 @@ fn a_short_lifetime_is_refreshed_at_half_of_it_for_ever() {
     assert!((2870..=2880).contains(&updates), "{updates}");
 }
 
+/// CORE-106; OBJ-40.
 #[test]
 fn lifetime_0_needs_no_refresh() {
     let mut world = World::registered(|setup| setup.account().lifetime = 0);
@@ -33,6 +36,7 @@ fn lifetime_0_needs_no_refresh() {
     assert_eq!(world.device.wakeups, 0, "idle costs nothing");
 }
 
+/// CORE-100, 101, 103; OBJ-40.
 #[test]
 fn writing_the_lifetime_is_told_in_an_update_at_once() {
     let mut world = World::registered(|_| {});
@@ -45,6 +49,7 @@ fn writing_the_lifetime_is_told_in_an_update_at_once() {
     assert_eq!(world.server.accepted("Update"), 2);
 }
 
+/// CORE-100 to 102.
 #[test]
 fn a_change_of_instances_is_told_with_the_whole_list_and_nothing_else() {
     let mut world = World::registered(|_| {});
@@ -63,6 +68,7 @@ fn a_change_of_instances_is_told_with_the_whole_list_and_nothing_else() {
     );
 }
 
+/// CORE-97; TRN-10.
 #[test]
 fn an_update_answered_4_04_leads_to_register_at_once_over_the_same_link() {
     let mut world = World::registered(|_| {});
@@ -78,6 +84,7 @@ fn an_update_answered_4_04_leads_to_register_at_once_over_the_same_link() {
     assert_eq!(world.device.attempts.all.len(), 1);
 }
 
+/// TRN-10.
 #[test]
 fn any_other_refusal_of_an_update_leads_to_register_too() {
     for code in [Code::BAD_REQUEST, Code::FORBIDDEN, Code::INTERNAL_SERVER_ERROR] {
@@ -100,6 +107,7 @@ fn an_update_without_an_answer_leads_to_a_new_link_and_register() {
     assert_eq!(world.device.attempts.all.len(), 2);
 }
 
+/// CORE-104; OBJ-44.
 #[test]
 fn the_update_trigger_is_answered_first_and_obeyed_then() {
     let mut world = World::registered(|_| {});
@@ -112,6 +120,7 @@ fn the_update_trigger_is_answered_first_and_obeyed_then() {
     assert_eq!(world.sent_since(before).len(), 2, "the answer and the Update");
 }
 
+/// CORE-105; OBJ-44.
 #[test]
 fn the_update_trigger_takes_a_binding_and_nothing_else() {
     let cases = [
