@@ -6,6 +6,7 @@ use coap_lite::{CoapOption, MessageClass, MessageType, Packet, RequestType};
 
 use crate::support::*;
 
+/// TRN-40.
 #[test]
 fn a_request_that_comes_twice_is_executed_once() {
     let (agent, ask) = accept_registration();
@@ -18,6 +19,7 @@ fn a_request_that_comes_twice_is_executed_once() {
     assert_eq!(done, 1, "{:?}", agent.log());
 }
 
+/// TRN-39.
 #[test]
 fn an_unknown_critical_option_is_refused_and_an_elective_one_is_skipped() {
     let (_agent, ask) = accept_registration();

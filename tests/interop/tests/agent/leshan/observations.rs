@@ -7,6 +7,7 @@ use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
 
 use crate::support::*;
 
+/// CORE-34.
 #[test]
 fn pmax_drives_notifications_of_a_value_that_stands() {
     with_leshan("notifies after pmax", &leshan(), |server| {
@@ -27,6 +28,7 @@ fn pmax_drives_notifications_of_a_value_that_stands() {
     });
 }
 
+/// CORE-33.
 #[test]
 fn pmin_delays_but_keeps_the_last_value() {
     with_leshan("notifies the last value after pmin", &leshan(), |server| {
@@ -71,6 +73,7 @@ fn a_write_is_notified_in_the_format_of_the_observation() {
     });
 }
 
+/// CORE-162; TRN-33.
 #[test]
 fn a_cancellation_by_request_ends_notifications() {
     with_leshan("ends an observation when asked to", &leshan(), |server| {
@@ -86,6 +89,7 @@ fn a_cancellation_by_request_ends_notifications() {
     });
 }
 
+/// CORE-162; TRN-33.
 #[test]
 fn a_reset_ends_notifications() {
     with_leshan("ends an observation after a Reset", &leshan(), |server| {

@@ -80,6 +80,7 @@ fn every_format_that_both_sides_know_is_understood() {
     });
 }
 
+/// CORE-128, 184.
 #[test]
 fn json_of_1_0_is_not_acceptable_at_1_1() {
     with_leshan("refuses to read in JSON of 1.0", &leshan(), |server| {
@@ -112,6 +113,7 @@ fn what_is_missing_or_secret_is_refused_with_its_code() {
     });
 }
 
+/// CORE-130, 131.
 #[test]
 fn discover_shows_attributes_and_dimensions() {
     with_leshan("discovers attributes and dimensions", &leshan(), |server| {

@@ -7,6 +7,7 @@ use lwm2m_model::{Code, ContentFormat, Path, Value, Version};
 
 use crate::support::*;
 
+/// CORE-20.
 #[test]
 fn registers_after_a_step_down_to_1_1() {
     with_leshan("registers after a step-down to 1.1", &leshan(), |server| {
@@ -49,6 +50,7 @@ fn the_object_list_has_versions_formats_and_instances() {
     });
 }
 
+/// CORE-103.
 #[test]
 fn a_written_lifetime_is_told_by_an_update() {
     with_leshan("tells a written lifetime by an Update", &leshan(), |server| {
@@ -60,6 +62,7 @@ fn a_written_lifetime_is_told_by_an_update() {
     });
 }
 
+/// CORE-104.
 #[test]
 fn the_update_trigger_is_followed_by_an_update() {
     with_leshan("updates when the trigger is executed", &leshan(), |server| {
@@ -70,6 +73,7 @@ fn the_update_trigger_is_followed_by_an_update() {
     });
 }
 
+/// CORE-106.
 #[test]
 fn updates_come_before_the_lifetime_ends() {
     with_leshan("keeps a short registration alive", &leshan(), |server| {
@@ -84,6 +88,7 @@ fn updates_come_before_the_lifetime_ends() {
     });
 }
 
+/// CORE-108; OBJ-41.
 #[test]
 fn a_disabled_server_is_left_alone_and_comes_back() {
     with_leshan("is disabled and comes back", &leshan(), |server| {
@@ -108,6 +113,7 @@ fn a_disabled_server_is_left_alone_and_comes_back() {
     });
 }
 
+/// CORE-107.
 #[test]
 fn says_farewell_when_it_is_stopped() {
     with_leshan("de-registers when it is stopped", &leshan(), |server| {
@@ -135,6 +141,7 @@ fn stays_registered_when_a_stop_is_no_farewell() {
     });
 }
 
+/// CORE-97.
 #[test]
 fn a_server_that_comes_back_without_memory_is_registered_with_again() {
     with_leshan("registers again with a restarted server", &leshan(), |server| {
@@ -151,6 +158,7 @@ fn a_server_that_comes_back_without_memory_is_registered_with_again() {
     });
 }
 
+/// CORE-122; TRN-82.
 #[test]
 fn a_sleeping_agent_answers_when_it_has_woken() {
     let leshan = leshan().awake(AWAKE);

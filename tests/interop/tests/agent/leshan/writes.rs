@@ -5,6 +5,7 @@ use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
 
 use crate::support::*;
 
+/// CORE-132.
 #[test]
 fn a_partial_write_changes_what_it_names() {
     with_leshan("writes a part of an instance", &leshan(), |server| {
@@ -57,6 +58,7 @@ fn every_format_that_both_sides_know_can_be_written() {
     });
 }
 
+/// CORE-06; OBJ-04.
 #[test]
 fn values_that_do_not_fit_are_refused_and_change_nothing() {
     // For Leshan the lifetime is a text: only so it can send one that is no number.
