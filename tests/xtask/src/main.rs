@@ -6,6 +6,7 @@ mod demo;
 mod fuzz;
 mod graph;
 mod packages;
+mod requirements;
 mod run;
 mod tests;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         "ci" => tests::ci(),
         "check-graph" => graph::check(),
         "fuzz" => fuzz::run_targets(&rest),
+        "requirements" => requirements::run(&rest),
         "bench" => tests::bench(&rest),
         "help" | "--help" | "-h" | "" => {
             eprintln!("{HELP}");
@@ -51,4 +53,7 @@ cargo xtask TASK
   check-graph   show the crate graph and fail if an arrow points the wrong way
   fuzz [--seconds N] [TARGET...]
                 each fuzz target (all) for N seconds (20); needs a nightly toolchain
+  requirements  every requirement with the tests that cite it; --missing: those that
+                none does; --write: fill the column of the README's status table;
+                --check: fail if it is stale
   bench [ARGS]  figures of speed and memory of the release build";

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::packages::{self, Purpose};
 use crate::run::{cargo, is_there, output, root, target};
-use crate::{demo, graph};
+use crate::{demo, graph, requirements};
 
 /// Every test that needs no special hardware.
 pub(crate) fn test() -> Result<()> {
@@ -32,6 +32,7 @@ pub(crate) fn ci() -> Result<()> {
     packages::setup(Purpose::Tests)?;
     cargo(&["fmt", "--all", "--check"])?;
     graph::check()?;
+    requirements::run(&["--check".into()])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     test()
 }
