@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use lwm2m_objects::Roots;
 use lwm2md::cli::Cli;
 
 fn main() -> ExitCode {
-    lwm2md::start(&Cli::parse(), |_| {})
+    lwm2md::start(&Cli::parse(), Roots::default(), |_| {})
 }

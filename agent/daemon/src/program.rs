@@ -12,9 +12,9 @@ use crate::{check, config, demo, logging, run};
 
 /// Does what the command line says, and gives the exit code of the program.
 ///
-/// `objects` adds objects to those of the agent, before it starts; the demo has its
-/// own.
-pub fn start(cli: &Cli, objects: impl FnOnce(&mut ObjectHost)) -> ExitCode {
+/// `roots` says where the Device object looks for the system; `objects` adds objects
+/// to those of the agent, before it starts. The demo has its own.
+pub fn start(cli: &Cli, roots: Roots, objects: impl FnOnce(&mut ObjectHost)) -> ExitCode {
     if cli.schema {
         return print(&format!("{:#}", config::schema()));
     }
@@ -43,7 +43,7 @@ pub fn start(cli: &Cli, objects: impl FnOnce(&mut ObjectHost)) -> ExitCode {
     };
     let code = match &cli.command {
         Some(Command::Demo(arguments)) => runtime.block_on(demo::run(arguments)),
-        _ => runtime.block_on(run::run(cli, objects)),
+        _ => runtime.block_on(run::run(cli, roots, objects)),
     };
     // A resolver that waits for its own time-out must not delay the exit.
     runtime.shutdown_background();

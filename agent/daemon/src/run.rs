@@ -21,7 +21,11 @@ use crate::reload::{Fixed, reload};
 use crate::status_file::StatusFile;
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) async fn run(cli: &Cli, objects: impl FnOnce(&mut ObjectHost)) -> ExitCode {
+pub(crate) async fn run(
+    cli: &Cli,
+    roots: Roots,
+    objects: impl FnOnce(&mut ObjectHost),
+) -> ExitCode {
     let loaded = match Loaded::read(cli) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -36,7 +40,7 @@ pub(crate) async fn run(cli: &Cli, objects: impl FnOnce(&mut ObjectHost)) -> Exi
         error!("{error}");
         return Exit::Usage.into();
     }
-    match serve(cli, loaded, objects).await {
+    match serve(cli, loaded, roots, objects).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error}");
@@ -48,6 +52,7 @@ pub(crate) async fn run(cli: &Cli, objects: impl FnOnce(&mut ObjectHost)) -> Exi
 async fn serve(
     cli: &Cli,
     mut loaded: Loaded,
+    roots: Roots,
     add_objects: impl FnOnce(&mut ObjectHost),
 ) -> std::io::Result<()> {
     let mut signals = Signals::new()?;
@@ -64,7 +69,7 @@ async fn serve(
     let engine = loaded.config.engine_config(loaded.endpoint.clone(), seed);
     let mut objects = ObjectHost::new(clock::now);
     let device = loaded.device.clone();
-    objects.add(Box::new(Device::new(device, Roots::default(), handle, objects.sender())));
+    objects.add(Box::new(Device::new(device, roots, handle, objects.sender())));
     add_objects(&mut objects);
     let (changes, mut changed) = mpsc::channel(1);
     let events = Box::new(move |event: &lwm2m_engine::Event| {

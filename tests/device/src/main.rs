@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lwm2m_bus::Exit;
-use lwm2m_objects::InMemory;
+use lwm2m_objects::{InMemory, Roots};
 use lwm2md::cli::Cli;
 
 /// The agent with objects of any definition, whose values are held in memory
@@ -25,6 +25,10 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     instances: u16,
 
+    /// Look for proc, sys, etc and usr below this directory, not below /
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+
     #[command(flatten)]
     daemon: Cli,
 }
@@ -38,7 +42,12 @@ fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
-    lwm2md::start(&arguments.daemon, |host| {
+    if let Some(root) = arguments.root.as_ref().filter(|root| !root.is_dir()) {
+        eprintln!("lwm2m-test-device: {} is no directory", root.display());
+        return Exit::Usage.into();
+    }
+    let roots = arguments.root.as_deref().map_or_else(Roots::default, Roots::below);
+    lwm2md::start(&arguments.daemon, roots, |host| {
         for object in objects {
             host.add(Box::new(InMemory::new(object, host.sender())));
         }

@@ -104,6 +104,29 @@ fn wrong_definitions_are_named_with_their_file() {
     }
 }
 
+#[tokio::test]
+async fn another_root_shows_another_machine() {
+    let root = tempfile::tempdir().unwrap();
+    let battery = root.path().join("sys/class/power_supply/BAT0");
+    std::fs::create_dir_all(&battery).unwrap();
+    for (file, text) in [("type", "Battery"), ("present", "1"), ("capacity", "42")] {
+        std::fs::write(battery.join(file), text).unwrap();
+    }
+    let server = server().await;
+    let _device = start(&server, &["--root", &root.path().display().to_string()]).await;
+    let at = Path::resource(3, 0, 9);
+    let read = server.read("thing", &at, None).await.unwrap();
+    assert_eq!(read.value(&at), Some(&Value::Integer(42)));
+}
+
+#[test]
+fn a_root_that_is_not_there_is_wrong_usage() {
+    let output = program().args(["--root", "/nowhere"]).output().unwrap();
+    let shown = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert_eq!(shown, "lwm2m-test-device: /nowhere is no directory\n");
+}
+
 /// A private message bus; it ends with the value.
 struct Bus {
     daemon: Child,
