@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -20,6 +20,8 @@ pub struct AgentConfig {
     general: Map<String, Json>,
     account: Map<String, Json>,
     bus: String,
+    root: Option<PathBuf>,
+    objects: Vec<PathBuf>,
 }
 
 /// A running agent; dropped, it is stopped with SIGTERM.
@@ -66,6 +68,8 @@ impl AgentConfig {
             general: object(json!({ "endpoint": endpoint })),
             account: object(json!({ "short_server_id": 101, "uri": uri, "security": security })),
             bus: "none".to_owned(),
+            root: None,
+            objects: Vec::new(),
         }
     }
 
@@ -90,6 +94,20 @@ impl AgentConfig {
         self
     }
 
+    /// Lets the agent look for `proc`, `sys`, `etc` and `usr` below this directory.
+    #[must_use]
+    pub fn root(mut self, directory: &Path) -> Self {
+        self.root = Some(directory.to_owned());
+        self
+    }
+
+    /// Adds an object by its definition in the XML of the OMA registry, with instance 0.
+    #[must_use]
+    pub fn object(mut self, definition: &Path) -> Self {
+        self.objects.push(definition.to_owned());
+        self
+    }
+
     /// Builds the agent if it is not built, and starts it.
     ///
     /// # Errors
@@ -103,7 +121,11 @@ impl AgentConfig {
         // YAML takes JSON as it is.
         fs::write(&file, Json::Object(configuration).to_string())
             .map_err(|e| PeerError::system(file.display().to_string(), e))?;
-        let mut command = Command::new(binary()?);
+        // The daemon itself takes neither.
+        let is_plain = self.root.is_none() && self.objects.is_empty();
+        let mut command = Command::new(if is_plain { lwm2md()? } else { test_device()? });
+        command.args(self.objects.iter().flat_map(|file| ["--object".as_ref(), file.as_os_str()]));
+        command.args(self.root.iter().flat_map(|root| ["--root".as_ref(), root.as_os_str()]));
         command.arg("--config").arg(&file);
         command.arg("--state-dir").arg(directory.path().join("state"));
         command.args(["--bus", &self.bus, "--log", "stderr", "--log-level", "debug"]);
@@ -214,16 +236,28 @@ impl Log {
     }
 }
 
-/// The program, built once in each test process; cargo's own lock and cache do the rest.
-fn binary() -> Result<PathBuf, PeerError> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build().map_err(|error| error.to_string()));
+/// A program, built once in each test process; cargo's own lock and cache do the rest.
+type Built = OnceLock<Result<PathBuf, String>>;
+
+fn lwm2md() -> Result<PathBuf, PeerError> {
+    static BUILT: Built = OnceLock::new();
+    binary("lwm2md", &BUILT)
+}
+
+/// The daemon with what tests add to it.
+fn test_device() -> Result<PathBuf, PeerError> {
+    static BUILT: Built = OnceLock::new();
+    binary("lwm2m-test-device", &BUILT)
+}
+
+fn binary(package: &str, built: &Built) -> Result<PathBuf, PeerError> {
+    let built = built.get_or_init(|| build(package).map_err(|error| error.to_string()));
     built.clone().map_err(|output| PeerError::Setup { program: "cargo build".to_owned(), output })
 }
 
 /// Tests are in PROFILE/deps of a target directory; the agent is built in the same one
 /// with the same profile.
-fn build() -> Result<PathBuf, PeerError> {
+fn build(package: &str) -> Result<PathBuf, PeerError> {
     let test = std::env::current_exe().map_err(|e| PeerError::system("find this program", e))?;
     let directory = test.ancestors().nth(2).unwrap_or(&test);
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
@@ -233,12 +267,12 @@ fn build() -> Result<PathBuf, PeerError> {
     let target = directory.parent().unwrap_or(directory);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "lwm2md", "--profile", profile]);
+    command.args(["build", "--quiet", "--package", package, "--profile", profile]);
     command.arg("--manifest-path").arg(crate::setup::source_directory().join("Cargo.toml"));
     command.arg("--target-dir").arg(target);
     let output = program::run(&mut command, BUILD_LIMIT)?;
     if output.status.is_some_and(|status| status.success()) {
-        return Ok(directory.join("lwm2md"));
+        return Ok(directory.join(package));
     }
     Err(PeerError::Setup { program: "cargo build".to_owned(), output: output.stderr })
 }
