@@ -1,10 +1,13 @@
 //! The configurations of the ETS (its annex C), and an agent that runs with one.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 
 use lwm2m_interop::{Agent, AgentConfig};
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::{Judge, Message};
 
@@ -66,6 +69,42 @@ pub fn c3(server: SocketAddr) -> AgentConfig {
         .account("default_pmin", 1)
         .account("default_pmax", 10)
         .account("disable_timeout", 86_400)
+}
+
+/// C.4 without security: C.3 on a machine with two batteries.
+pub fn c4(server: SocketAddr, machine: &Machine) -> AgentConfig {
+    c3(server).root(machine.0.path())
+}
+
+/// C.12 without security: C.3 and the Portfolio object.
+pub fn c12(server: SocketAddr) -> AgentConfig {
+    c3(server).object(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../registry/16.xml")))
+}
+
+/// A made-up machine, which the agent takes for the one that it runs on.
+pub struct Machine(TempDir);
+
+impl Machine {
+    /// One with an internal battery and an external one, as C.4 has them.
+    pub fn with_two_batteries() -> Self {
+        let machine = Self(TempDir::new().expect("a temporary directory"));
+        for (name, kind) in [("BAT0", "Battery"), ("UPS", "UPS")] {
+            let supply = machine.0.path().join("sys/class/power_supply").join(name);
+            fs::create_dir_all(&supply).expect("a directory of its own");
+            let content = [
+                ("type", kind),
+                ("present", "1"),
+                ("status", "Charging"),
+                ("capacity", "0"),
+                ("voltage_now", "0"),
+                ("current_now", "0"),
+            ];
+            for (file, text) in content {
+                fs::write(supply.join(file), text).expect("a file of its own");
+            }
+        }
+        machine
+    }
 }
 
 /// What C.1 has beside the way to the server.

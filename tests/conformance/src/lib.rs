@@ -15,6 +15,6 @@ mod secure;
 
 pub use bus::{Bus, Double};
 pub use judge::{Judge, LIMIT};
-pub use lab::{Lab, c1, c1_psk, c3, endpoint};
+pub use lab::{Lab, Machine, c1, c1_psk, c3, c4, c12, endpoint};
 pub use message::{Ask, Message};
 pub use secure::Secure;

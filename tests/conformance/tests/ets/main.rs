@@ -4,7 +4,9 @@
 mod attributes;
 mod device;
 mod errors;
+mod portfolio;
 mod reading;
 mod registration;
+mod reporting;
 mod security;
 mod writing;

@@ -1,10 +1,10 @@
-//! Write in each format, whole and in part: cases 205, 212, 215, 220, 226 and 227
-//! (Core 6.3).
+//! Write in each format, whole and in part: cases 205, 212, 215, 220, 226, 227, 233 and
+//! 234 (Core 6.3).
 
 use lwm2m_conformance::payload::{
-    CBOR, OMA_JSON, SENML_CBOR, TEXT, TLV, Values, oma_json, senml, tlv,
+    CBOR, OMA_JSON, SENML_CBOR, SENML_JSON, TEXT, TLV, Values, oma_json, senml, tlv,
 };
-use lwm2m_conformance::{Ask, LIMIT, Lab, c1, c3};
+use lwm2m_conformance::{Ask, LIMIT, Lab, c1, c3, c12};
 use serde_json::json;
 
 /// CORE-132.
@@ -99,6 +99,40 @@ fn int_227_replace_resource() {
         assert_eq!(lab.update(LIMIT).query(), [format!("lt={value}")]);
         assert_eq!(lab.ask(&Ask::get("/1/0/1").accept(TEXT)).holds(TEXT).text(), value);
     }
+}
+
+/// CORE-103, 132; OBJ-01.
+#[test]
+fn int_233_senml_cbor_write() {
+    let both = b"\x82\xA3\x21\x65/1/0/\x00\x611\x02\x18\x3D\xA2\x00\x616\x04\xF5";
+    let name = b"\x81\xA2\x21\x69/16/0/0/0\x03\x6Atest_value";
+    let lifetime = b"\x81\xA2\x21\x66/1/0/1\x02\x18\x3F";
+    senml_write(SENML_CBOR, [both, name, lifetime]);
+}
+
+/// CORE-103, 132; OBJ-01.
+#[test]
+fn int_234_senml_json_write() {
+    let both = br#"[{"bn":"/1/0/","n":"1","v":61},{"n":"6","vb":true}]"#;
+    let name = br#"[{"bn":"/16/0/0/0","vs":"test_value"}]"#;
+    let lifetime = br#"[{"bn":"/1/0/1","v":63}]"#;
+    senml_write(SENML_JSON, [both, name, lifetime]);
+}
+
+/// The steps of 233 and 234.
+fn senml_write(format: u16, [both, name, lifetime]: [&[u8]; 3]) {
+    let mut lab = Lab::start(c12);
+    let read =
+        |lab: &mut Lab, path: &str| senml(&lab.ask(&Ask::get(path).accept(format)).holds(format));
+    lab.ask(&Ask::post("/1/0").content(format, both)).is("2.04");
+    assert_eq!(lab.update(LIMIT).query(), ["lt=61"]);
+    let account = read(&mut lab, "/1");
+    assert_eq!((&account["/1/0/1"], &account["/1/0/6"]), (&json!(61), &json!(true)));
+    lab.ask(&Ask::put("/16/0/0/0").content(format, name)).is("2.04");
+    assert_eq!(read(&mut lab, "/16")["/16/0/0/0"], json!("test_value"));
+    lab.ask(&Ask::put("/1/0/1").content(format, lifetime)).is("2.04");
+    assert_eq!(lab.update(LIMIT).query(), ["lt=63"]);
+    assert_eq!(read(&mut lab, "/1/0/1")["/1/0/1"], json!(63));
 }
 
 fn read(lab: &mut Lab) -> Values {
