@@ -7,9 +7,10 @@
 //! 3. A body nobody has asked for during MAX_TRANSMIT_WAIT is dropped: what a
 //!    peer sent by then has arrived or never will.
 
-use lwm2m_model::Instant;
+use lwm2m_model::{Code, Instant};
 
 use crate::cache_key::Representation;
+use crate::event::Refusal;
 use crate::{Draft, Kind, Token, option};
 
 /// A Block1 or Block2 value (RFC 7959 2.2).
@@ -57,6 +58,18 @@ impl Block {
         (self.number as usize).saturating_mul(self.size())
     }
 
+    /// Checks that a payload of so many bytes can be the block of a request.
+    ///
+    /// # Errors
+    /// 4.00 unless all blocks but the last have their full length.
+    pub(crate) fn check_length(self, len: usize) -> Result<(), Refusal> {
+        if len == self.size() || !self.more && len < self.size() {
+            return Ok(());
+        }
+        let reason = "the block is not as long as it says";
+        Err(Refusal { code: Code::BAD_REQUEST, reason })
+    }
+
     /// The block that starts where this one does, but is no larger than `szx`.
     fn at_most(self, szx: u8) -> Self {
         let szx = szx.min(self.szx);
@@ -93,10 +106,12 @@ impl Cut {
         draft.encode_part(self.kind, self.id, self.token, 0..end)
     }
 
-    /// True if the answer goes out as it is: it fits and nobody asked for blocks.
+    /// True if the answer goes out as it is: it fits and nobody asked for blocks, which
+    /// is said of the answer and not of a 2.31 before it.
     pub(crate) fn is_whole(&self, draft: &Draft) -> bool {
         let len = draft.head_len(self.token) + draft.payload.len();
-        self.asked.is_none() && len <= self.max_datagram
+        let asked = self.asked.filter(|_| draft.code != Code::CONTINUE);
+        asked.is_none() && len <= self.max_datagram
     }
 
     /// The block of `draft` that was asked for, or the first; `None` if it lies

@@ -12,6 +12,10 @@ pub struct ExchangeId(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub(crate) u64);
 
+/// A request of the peer that is handed up block by block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UploadId(pub(crate) u64);
+
 /// What a datagram brought; at most one thing each.
 #[derive(Debug)]
 pub enum Incoming<'a> {
@@ -25,6 +29,29 @@ pub enum Incoming<'a> {
         key: CacheKey,
         /// The request.
         message: Message<'a>,
+    },
+    /// A block of a request to a resource that streams (see
+    /// [`Endpoint::set_streams`](crate::Endpoint::set_streams)), in its order and once.
+    ///
+    /// Answer or drop it like a `Request`: with 2.31 once a block that others follow is
+    /// stored. The next block comes only then; every other answer ends the upload.
+    /// Offset 0 begins one anew. If no block comes for EXCHANGE_LIFETIME the upload is
+    /// forgotten, and so it is when the endpoint is `reset`.
+    Block {
+        /// Names the block to `respond`.
+        exchange: ExchangeId,
+        /// Names the representation it asks for.
+        key: CacheKey,
+        /// Names the request that the block is a part of.
+        upload: UploadId,
+        /// The block, with the options of the request.
+        message: Message<'a>,
+        /// Where the block begins, in bytes.
+        offset: usize,
+        /// True if other blocks follow.
+        more: bool,
+        /// Size1: bytes of the whole, if the peer has said so. An estimate (RFC 7959 4).
+        announced: Option<u32>,
     },
     /// The answer to a request of ours. What came in blocks is one answer, with the
     /// options of its first block and the whole payload. A 4.01 with an Echo option

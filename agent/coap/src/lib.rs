@@ -20,6 +20,7 @@ pub mod option;
 mod option_list;
 mod outgoing;
 mod random;
+mod stream;
 mod token;
 mod upload;
 
@@ -27,7 +28,8 @@ pub use cache_key::CacheKey;
 pub use config::Config;
 pub use draft::Draft;
 pub use endpoint::Endpoint;
-pub use event::{Counters, Event, ExchangeId, Incoming, RequestId};
+pub use event::{Counters, Event, ExchangeId, Incoming, RequestId, UploadId};
 pub use message::{Kind, Message, MessageError, method};
 pub use random::Random;
+pub use stream::StreamTarget;
 pub use token::Token;

@@ -49,11 +49,7 @@ impl Uploads {
         max_body: usize,
     ) -> Result<Option<Vec<u8>>, Refusal> {
         let Arrival { key, block, payload, announced } = *arrival;
-        let is_whole = payload.len() == block.size();
-        if !(is_whole || !block.more && payload.len() < block.size()) {
-            let reason = "the block is not as long as it says";
-            return Err(Refusal { code: Code::BAD_REQUEST, reason });
-        }
+        block.check_length(payload.len())?;
         if block.number == 0 {
             let announced = announced.and_then(|len| usize::try_from(len).ok());
             self.remove(key);

@@ -181,6 +181,8 @@ impl Engine {
                 let origin = Origin::Server { id, session, exchange, key, token };
                 self.server_request(origin, message);
             }
+            // No resource streams yet.
+            Some(Incoming::Block { exchange, .. }) => endpoint.ignore(exchange),
             Some(Incoming::Response { request, message }) => self.response(id, request, &message),
             Some(Incoming::RequestReset { request }) => {
                 self.request_failed(id, request, "the server answered with a Reset");

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use lwm2m_coap::{CacheKey, Config, Draft, Endpoint, ExchangeId, Incoming, Kind, Message, Random};
-use lwm2m_coap::{RequestId, Token, method, option};
+use lwm2m_coap::{RequestId, StreamTarget, Token, method, option};
 use lwm2m_model::{Code, ContentFormat, Instant};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -49,8 +49,10 @@ impl World {
             max_body: MAX_BODY,
             ..Config::default()
         };
+        let mut endpoint = Endpoint::new(config, Random::from_seed([1; 32]));
+        endpoint.set_streams(vec![StreamTarget { object: 3, resource: 0 }]);
         Self {
-            endpoint: Endpoint::new(config, Random::from_seed([1; 32])),
+            endpoint,
             now: Instant::ZERO,
             open: Vec::new(),
             requests: Vec::new(),
@@ -81,7 +83,8 @@ impl World {
             }
             5 => {
                 if let Some((exchange, ..)) = self.open.pop() {
-                    self.endpoint.respond(now, exchange, draft(Code::CONTENT, argument));
+                    let code = if argument & 1 == 0 { Code::CONTENT } else { Code::CONTINUE };
+                    self.endpoint.respond(now, exchange, draft(code, argument));
                 }
             }
             6 => {
@@ -170,6 +173,10 @@ impl World {
             .option(option::URI_PATH, b"3")
             .option(option::REQUEST_TAG, &[argument >> 2 & 3])
             .option_uint(option::BLOCK1, block | more);
+        if argument & 8 != 0 {
+            // What streams.
+            put = put.option(option::URI_PATH, b"0").option(option::URI_PATH, b"0");
+        }
         put.payload = vec![argument; size];
         self.uploaded += size;
         let id = (self.uploaded as u16) << 2 | 1;
@@ -197,7 +204,11 @@ impl World {
         {
             assert!(message.payload.len() <= MAX_BODY.max(datagram.len()));
         }
-        if let Some(Incoming::Request { exchange, key, message }) = incoming {
+        if let Some(
+            Incoming::Request { exchange, key, message }
+            | Incoming::Block { exchange, key, message, .. },
+        ) = incoming
+        {
             assert!(self.open.iter().all(|(known, ..)| *known != exchange));
             self.open.push((exchange, key, message.token));
             // What was not answered for long may have expired in the endpoint.

@@ -3,11 +3,12 @@
 //! Contract: after each call that takes `now`, drain [`Endpoint::poll_transmit`]
 //! and [`Endpoint::poll_event`] and ask for [`Endpoint::next_timeout`]; the state
 //! is bounded by [`Config`] only if that is done. `receive` has what arrives, `upload`
-//! what arrives in blocks, `respond` what is answered, `request` what we ask.
+//! what arrives in blocks, `stream` what is handed up block by block, `respond` what is answered, `request` what we ask.
 
 mod receive;
 mod request;
 mod respond;
+mod stream;
 mod upload;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use crate::course::Courses;
 use crate::exchange::Exchanges;
 use crate::notified::Notified;
 use crate::outgoing::{Lapse, Outgoing, Purpose, Queue, Source, Transmission};
+use crate::stream::Streams;
 use crate::upload::Uploads;
 use crate::{CacheKey, Config, Counters, Draft, Event, Kind, Random, Token};
 
@@ -37,6 +39,7 @@ pub struct Endpoint {
     notified: Notified,
     bodies: Bodies,
     uploads: Uploads,
+    streams: Streams,
     outbox: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
     counters: Counters,
@@ -61,6 +64,7 @@ impl Endpoint {
             notified: Notified::default(),
             bodies: Bodies::default(),
             uploads: Uploads::default(),
+            streams: Streams::default(),
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -97,6 +101,7 @@ impl Endpoint {
         }
         self.bodies.expire(now);
         self.uploads.expire(now);
+        self.streams.expire(now);
         self.start_next(now);
     }
 
@@ -110,6 +115,7 @@ impl Endpoint {
             self.queue.next_timeout(),
             self.bodies.next_timeout(),
             self.uploads.next_timeout(),
+            self.streams.next_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -171,6 +177,7 @@ impl Endpoint {
             && self.queue.is_empty()
             && self.bodies.is_empty()
             && self.uploads.is_empty()
+            && self.streams.is_empty()
     }
 
     /// True if a confirmable notification finds a place to wait, with a few left for
@@ -214,6 +221,7 @@ impl Endpoint {
         self.notified.clear();
         self.bodies.clear();
         self.uploads.clear();
+        self.streams.clear();
         self.outbox.clear();
         self.events.clear();
         self.last_activity = None;

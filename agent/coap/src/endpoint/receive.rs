@@ -8,8 +8,9 @@ use lwm2m_model::{Code, Instant};
 
 use super::{Endpoint, empty};
 use crate::answer::Finished;
+use crate::block::Block;
 use crate::cache_key::Inspected;
-use crate::event::Refusal;
+use crate::event::{Refusal, UploadId};
 use crate::exchange::{Delivery, Exchange, is_safe, lifetime};
 use crate::outgoing::Purpose;
 use crate::{Draft, ExchangeId, Incoming, Kind, Message, Token, method, option};
@@ -135,6 +136,23 @@ impl Endpoint {
                 self.exchanges.open(exchange);
                 Some(Incoming::Request { exchange: id, key, message })
             }
+            Ok(Admission::Block { upload, block, inspected }) => {
+                let exchange = self.exchange(now, &message, &inspected);
+                let (key, id, until) = (exchange.key, exchange.exchange, exchange.until);
+                self.exchanges.open(exchange);
+                self.streams.handed_up(upload, id, message.payload.len(), until);
+                let (offset, more) = (block.offset(), block.more);
+                let announced = message.option_uint(option::SIZE1);
+                Some(Incoming::Block {
+                    exchange: id,
+                    key,
+                    upload,
+                    message,
+                    offset,
+                    more,
+                    announced,
+                })
+            }
             Ok(Admission::Answered | Admission::Ignored) => None,
             Err(refusal) => {
                 self.refuse(now, &message, &refusal);
@@ -155,6 +173,9 @@ impl Endpoint {
             }
             Err(refusal) => return Err(refusal),
         };
+        if let Some(block) = inspected.block1.filter(|_| self.streams.take(message)) {
+            return self.admit_block(now, message, block, inspected);
+        }
         if let Some(block) = inspected.block1.filter(|block| block.more) {
             self.take_block(now, message, block)?;
             return Ok(Admission::Answered);
@@ -169,12 +190,8 @@ impl Endpoint {
                 return Err(Refusal { code: Code::BAD_REQUEST, reason });
             }
         }
-        if self.exchanges.len() + self.queue.responses() >= self.config.max_exchanges {
-            let reason = "too many requests at once";
-            return match is_confirmable {
-                true => Err(Refusal { code: Code::SERVICE_UNAVAILABLE, reason }),
-                false => Ok(Admission::Ignored),
-            };
+        if let Some(busy) = self.without_room(message) {
+            return busy;
         }
         if let Some(block) = inspected.block1 {
             self.take_last_block(now, message, block)?;
@@ -184,6 +201,16 @@ impl Endpoint {
             }
         }
         Ok(Admission::Open(inspected))
+    }
+
+    /// What a request meets with when there are as many as there may be.
+    pub(super) fn without_room(&self, message: &Message<'_>) -> Option<Result<Admission, Refusal>> {
+        let open = self.exchanges.len() + self.queue.responses();
+        let reason = "too many requests at once";
+        (open >= self.config.max_exchanges).then_some(match message.kind {
+            Kind::Confirmable => Err(Refusal { code: Code::SERVICE_UNAVAILABLE, reason }),
+            Kind::NonConfirmable | Kind::Acknowledgement | Kind::Reset => Ok(Admission::Ignored),
+        })
     }
 
     /// Answers with a later block of a body that is here.
@@ -240,9 +267,11 @@ impl Endpoint {
 }
 
 /// What becomes of a request.
-enum Admission {
+pub(super) enum Admission {
     /// It is handed up.
     Open(Inspected),
+    /// It is handed up as a block of an upload.
+    Block { upload: UploadId, block: Block, inspected: Inspected },
     /// It was answered here.
     Answered,
     /// It gets no answer.

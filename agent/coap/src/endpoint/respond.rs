@@ -24,6 +24,8 @@ impl Endpoint {
         let Some(exchange) = self.exchanges.close(exchange).filter(|open| open.until > now) else {
             return;
         };
+        let until = now + self.config.exchange_lifetime();
+        self.streams.answered(exchange.exchange, draft.code, until);
         let is_observe = draft.has_option(option::OBSERVE);
         let cut = self.cut(&exchange);
         let datagram = self.shape_answer(now, &exchange, &cut, draft);
@@ -54,6 +56,7 @@ impl Endpoint {
     /// request overtakes the answer to Register (Core 1).
     pub fn ignore(&mut self, exchange: ExchangeId) {
         let Some(exchange) = self.exchanges.close(exchange) else { return };
+        self.streams.ignored(exchange.exchange);
         // Once acknowledged it is not sent again: what comes is a late duplicate.
         if matches!(exchange.delivery, Delivery::Separate) {
             self.close(self.clock, &exchange, &empty(Kind::Acknowledgement, exchange.id));
@@ -119,7 +122,10 @@ impl Endpoint {
         if draft.payload.len() > MAX_BODY {
             let reason = "the answer is too large";
             draft = Refusal { code: Code::INTERNAL_SERVER_ERROR, reason }.draft();
-        } else if let Some(block) = exchange.block1 {
+        } else if let Some(block) = exchange.block1
+            // There it would ask for smaller blocks (RFC 7959 2.9.3), and none would help.
+            && draft.code != Code::REQUEST_ENTITY_TOO_LARGE
+        {
             draft.add_option_uint(option::BLOCK1, block.to_uint());
         }
         self.shape(now, exchange.key, cut, draft)

@@ -20,16 +20,21 @@ impl Endpoint {
         block: Block,
     ) -> Result<(), Refusal> {
         self.add_block(now, message, block)?;
-        let mut next = block;
-        // A smaller size is wished for at the start only: later it would be unclear
-        // in which size the number of the block counts.
-        if block.number == 0 {
-            let head = message.head_len() + NUMBER_GROWS;
-            next.szx = next.szx.min(largest_szx(self.config.max_datagram, head));
-        }
-        let go_on = Draft::new(Code::CONTINUE).option_uint(option::BLOCK1, next.to_uint());
+        let wanted = self.wanted_size(message, block);
+        let go_on = Draft::new(Code::CONTINUE).option_uint(option::BLOCK1, wanted.to_uint());
         self.answer_now(now, message, &go_on);
         Ok(())
+    }
+
+    /// A block as its answer names it: in the size that suits us.
+    pub(super) fn wanted_size(&self, message: &Message<'_>, mut block: Block) -> Block {
+        // A smaller size is wished for at the start only: later it would be unclear
+        // in which size the number of the block counts.
+        if block.number == 0 && block.more {
+            let head = message.head_len() + NUMBER_GROWS;
+            block.szx = block.szx.min(largest_szx(self.config.max_datagram, head));
+        }
+        block
     }
 
     /// Takes the last block, or the only one, and makes `message` the whole request.

@@ -7,6 +7,7 @@ mod message;
 mod notifying;
 mod requesting;
 mod sending;
+mod streaming;
 mod support;
 mod uploading;
 mod wire;

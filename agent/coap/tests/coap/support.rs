@@ -48,6 +48,27 @@ pub(crate) fn with_payload(mut draft: Draft, payload: &[u8]) -> Draft {
     draft
 }
 
+/// Bytes that differ from place to place.
+pub(crate) fn body(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 7 + at / 256) as u8).collect()
+}
+
+/// The block of `body` with this number and size exponent, as a message.
+pub(crate) fn part(draft: Draft, id: u16, body: &[u8], number: usize, szx: u32) -> Vec<u8> {
+    let size = 16 << szx;
+    let end = ((number + 1) * size).min(body.len());
+    let more = u32::from(end < body.len());
+    let draft = draft.option_uint(option::BLOCK1, (number as u32) << 4 | more << 3 | szx);
+    let draft = with_payload(draft, &body[number * size..end]);
+    draft.encode(Kind::Confirmable, id, token(&id.to_be_bytes()))
+}
+
+/// (number, more, size) of Block1.
+pub(crate) fn block_of(message: &Message<'_>) -> (u32, bool, u32) {
+    let value = message.option_uint(option::BLOCK1).unwrap();
+    (value >> 4, value & 8 != 0, 16 << (value & 7))
+}
+
 /// An empty message.
 pub(crate) fn empty(kind: Kind, id: u16) -> Vec<u8> {
     Draft::new(method::EMPTY).encode(kind, id, Token::default())

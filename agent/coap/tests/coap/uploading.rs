@@ -1,13 +1,9 @@
 //! Block1 of the peer: requests that come in blocks.
 
-use lwm2m_coap::{Draft, Endpoint, Incoming, Kind, Message, method, option};
+use lwm2m_coap::{Draft, Endpoint, Incoming, Kind, method, option};
 use lwm2m_model::{Code, ContentFormat, Instant};
 
 use crate::support::*;
-
-fn body(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * 7 + at / 256) as u8).collect()
-}
 
 /// PUT /3/0 of this format.
 fn put() -> Draft {
@@ -15,22 +11,6 @@ fn put() -> Draft {
         .option(option::URI_PATH, b"3")
         .option(option::URI_PATH, b"0")
         .option_uint(option::CONTENT_FORMAT, u32::from(ContentFormat::TLV.0))
-}
-
-/// The block of `body` with this number and size exponent, as a message.
-fn part(draft: Draft, id: u16, body: &[u8], number: usize, szx: u32) -> Vec<u8> {
-    let size = 16 << szx;
-    let end = ((number + 1) * size).min(body.len());
-    let more = u32::from(end < body.len());
-    let draft = draft.option_uint(option::BLOCK1, (number as u32) << 4 | more << 3 | szx);
-    let draft = with_payload(draft, &body[number * size..end]);
-    draft.encode(Kind::Confirmable, id, token(&id.to_be_bytes()))
-}
-
-/// (number, more, size) of Block1.
-fn block(message: &Message<'_>) -> (u32, bool, u32) {
-    let value = message.option_uint(option::BLOCK1).unwrap();
-    (value >> 4, value & 8 != 0, 16 << (value & 7))
 }
 
 /// Hands in a block that others follow; gives the code of the answer.
@@ -63,7 +43,7 @@ fn a_request_in_blocks_is_handed_up_once_and_whole() {
         let message = decode(&answer);
         assert_eq!((message.kind, message.code), (Kind::Acknowledgement, Code::CONTINUE));
         assert_eq!((message.id, message.token), (10 + number, decode(&datagram).token));
-        assert_eq!(block(&message), (u32::from(number), true, 1024));
+        assert_eq!(block_of(&message), (u32::from(number), true, 1024));
         assert!(!endpoint.is_idle(), "half here");
         swallow(&mut endpoint, at(1), &datagram);
         assert_eq!(sent_one(&mut endpoint), answer, "the duplicate of block {number}");
@@ -80,7 +60,7 @@ fn a_request_in_blocks_is_handed_up_once_and_whole() {
     endpoint.respond(at(4), exchange, Draft::new(Code::CHANGED));
     let answer = sent_one(&mut endpoint);
     assert_eq!((decode(&answer).code, decode(&answer).id), (Code::CHANGED, 12));
-    assert_eq!(block(&decode(&answer)), (2, false, 1024));
+    assert_eq!(block_of(&decode(&answer)), (2, false, 1024));
     swallow(&mut endpoint, at(5), &last);
     assert_eq!(sent_one(&mut endpoint), answer);
     assert!(endpoint.is_idle());
@@ -97,7 +77,7 @@ fn a_slow_answer_to_the_last_block_comes_separately() {
     endpoint.respond(at(3000), exchange, Draft::new(Code::CHANGED));
     let answer = sent_one(&mut endpoint);
     assert_eq!((decode(&answer).kind, decode(&answer).token), (Kind::Confirmable, token(&[0, 2])));
-    assert_eq!(block(&decode(&answer)), (1, false, 32));
+    assert_eq!(block_of(&decode(&answer)), (1, false, 32));
 }
 
 #[test]
@@ -117,10 +97,10 @@ fn blocks_may_be_non_confirmable() {
 fn a_size_that_fits_our_datagrams_is_wished_for_and_the_peer_may_grant_it() {
     let (mut endpoint, body) = (endpoint_with(|config| config.max_datagram = 300), body(1500));
     swallow(&mut endpoint, at(0), &part(put(), 1, &body, 0, 6));
-    assert_eq!(block(&decode(&sent_one(&mut endpoint))), (0, true, 256));
+    assert_eq!(block_of(&decode(&sent_one(&mut endpoint))), (0, true, 256));
     // The 1024 bytes of block 0 are four blocks of the new size.
     swallow(&mut endpoint, at(1), &part(put(), 2, &body, 4, 4));
-    assert_eq!(block(&decode(&sent_one(&mut endpoint))), (4, true, 256));
+    assert_eq!(block_of(&decode(&sent_one(&mut endpoint))), (4, true, 256));
     assert_eq!(end(&mut endpoint, at(2), &part(put(), 3, &body, 5, 4)), Ok(body.clone()));
     // Or it goes on as it began.
     begin(&mut endpoint, at(3), &part(put(), 4, &body, 0, 6));
@@ -131,7 +111,7 @@ fn a_size_that_fits_our_datagrams_is_wished_for_and_the_peer_may_grant_it() {
 fn a_smaller_datagram_than_16_bytes_of_payload_still_carries_something() {
     let mut endpoint = endpoint_with(|config| config.max_datagram = 0);
     swallow(&mut endpoint, at(0), &part(put(), 1, &body(100), 0, 2));
-    assert_eq!(block(&decode(&sent_one(&mut endpoint))), (0, true, 16));
+    assert_eq!(block_of(&decode(&sent_one(&mut endpoint))), (0, true, 16));
 }
 
 #[test]
@@ -327,7 +307,7 @@ fn a_request_and_its_answer_may_both_come_in_blocks() {
     endpoint.respond(at(0), exchange, content(&"x".repeat(40)));
     let answer = sent_one(&mut endpoint);
     let message = decode(&answer);
-    assert_eq!(block(&message), (1, false, 64));
+    assert_eq!(block_of(&message), (1, false, 64));
     assert_eq!((message.option_uint(option::BLOCK2), message.payload.len()), (Some(8), 16));
     let rest = put().option_uint(option::BLOCK2, 0x10).encode(Kind::Confirmable, 3, token(b"t"));
     swallow(&mut endpoint, at(1), &rest);
