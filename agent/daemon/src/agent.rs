@@ -91,8 +91,8 @@ impl Agent {
     pub(crate) fn new(parts: Parts) -> std::io::Result<Self> {
         let now = clock::now();
         let mut engine = Engine::new(parts.engine, now);
-        for (definition, instances) in parts.objects.objects() {
-            engine.handle(now, Input::Object { definition, instances });
+        for (definition, instances, streams) in parts.objects.objects() {
+            engine.handle(now, Input::Object { definition, instances, streams });
         }
         let mut agent = Self {
             engine,
@@ -248,8 +248,8 @@ impl Agent {
         let input = match message {
             ObjectMessage::Reply { call, result } => Input::Reply { call, result },
             ObjectMessage::Changed(path) => Input::Changed(path),
-            ObjectMessage::Object { definition, instances } => {
-                Input::Object { definition, instances }
+            ObjectMessage::Object { definition, instances, streams } => {
+                Input::Object { definition, instances, streams }
             }
         };
         self.engine.handle(self.now, input);

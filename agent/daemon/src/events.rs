@@ -22,6 +22,7 @@ pub fn message_id(event: &Event) -> Option<&'static str> {
         Event::ObservationEnded { .. } => "4cbf896ef78a4be093b802115f463ee2",
         Event::Refused { .. } => "ecc812cacba34f4a9eaa84e1648a4965",
         Event::Done { .. } => "e9b7051b219f4cb1a3a5605f61870b24",
+        Event::StreamEnded { .. } => "35ab88c609a743ce884d7e78f10fea4c",
         _ => return None,
     })
 }
@@ -112,6 +113,10 @@ fn line(event: &Event, now: Instant) -> Option<Line> {
             path: Some(path.to_string()),
             ..line(Level::INFO, *server, format!("{operation} {path} done"))
         },
+        Event::StreamEnded { server, path, reason } => Line {
+            path: Some(path.to_string()),
+            ..line(Level::INFO, *server, format!("Write {path} broke off: {reason}"))
+        },
         // Messages are for `lwm2mctl monitor`.
         _ => return None,
     })
@@ -200,6 +205,11 @@ mod tests {
                 Event::Done { server, operation: "Execute", path: path() },
                 Level::INFO,
                 "Execute /3/0/13 done",
+            ),
+            (
+                Event::StreamEnded { server, path: path(), reason: "silence".into() },
+                Level::INFO,
+                "Write /3/0/13 broke off: silence",
             ),
         ]
     }

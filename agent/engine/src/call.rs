@@ -41,6 +41,31 @@ pub enum CallOperation {
         /// Values, sorted by path, at or below the target.
         entries: Vec<Entry>,
     },
+    /// Store a part of an opaque value: [`CallReply::Done`] when it is stored. The next
+    /// part comes only then.
+    ///
+    /// Parts of one value come in their order and without gaps. At offset 0 a value
+    /// begins anew, whatever was there of one. An error ends the stream; with the last
+    /// part [`CallReply::AfterAnswer`] is possible too. While a stream is under way the
+    /// whole value may come from another server: the object takes it instead, or
+    /// refuses it and the stream goes on.
+    ///
+    /// Values in other formats, and those of the operator, come as a `Write`.
+    Stream {
+        /// Where the part begins, in bytes.
+        offset: u64,
+        /// The part; empty only if it is the last.
+        chunk: Vec<u8>,
+        /// True if the value ends with it.
+        last: bool,
+        /// Bytes of the whole as the server has said: an estimate, most often with
+        /// the first part alone. What is too large is refused with 4.13.
+        size: Option<u64>,
+    },
+    /// No further part of the value comes, since its server is silent or a part was
+    /// answered with an error: drop what is there of it, if anything. No reply is
+    /// expected.
+    StreamEnd,
     /// Do it, or promise to: [`CallReply::Done`] or [`CallReply::AfterAnswer`].
     Execute(Arguments),
     /// Make instances, all or none: [`CallReply::Done`]. The object fills mandatory
@@ -57,6 +82,13 @@ pub enum CallOperation {
     Proceed,
     /// Remove the instance or resource instance: [`CallReply::Done`].
     Delete,
+}
+
+impl CallOperation {
+    /// False for what is only told to an object.
+    pub const fn expects_reply(&self) -> bool {
+        !matches!(self, Self::Proceed | Self::StreamEnd)
+    }
 }
 
 /// What an object answers.

@@ -32,7 +32,7 @@ impl Engine {
         let free = || (0..u16::MAX).filter(|id| !used.contains(id));
         let lowest = || if object.multiple { free().next() } else { Some(0) };
         let (instances, entries) = match &job.payload {
-            Payload::None | Payload::Typed(_) => (BTreeSet::new(), Vec::new()),
+            Payload::None | Payload::Typed(_) | Payload::Chunk(_) => (BTreeSet::new(), Vec::new()),
             Payload::Wire(content) => {
                 let read = |unassigned| {
                     values::read_create(object, &job.path, content, self.version(job), unassigned)

@@ -20,6 +20,7 @@ use lwm2m_model::{
 
 use crate::engine::Engine;
 use crate::observations::ObservationId;
+use crate::stream::{Chunk, Owner};
 use crate::{Call, CallId, CallOperation, Output, attributes, create, values};
 
 /// Who asked, and how to answer.
@@ -62,6 +63,8 @@ pub(crate) enum Payload {
         instance: Option<u16>,
         entries: Vec<Entry>,
     },
+    /// A part of an opaque value.
+    Chunk(Chunk),
 }
 
 /// What is done with the answer to a call.
@@ -77,6 +80,8 @@ pub(crate) enum Pending {
     Act { job: Job },
     /// Answer a Create of these instances.
     Create { job: Job, instances: Vec<u16> },
+    /// Answer a part of a value.
+    Stream { job: Job, owner: Owner, last: bool },
     /// Attach attributes, if the target exists.
     Attach { job: Job, update: AttributeUpdate },
     /// Refuse, with 4.04 if the target does not even exist.
@@ -102,6 +107,7 @@ impl Pending {
             | Self::Discover { job, .. }
             | Self::Act { job }
             | Self::Create { job, .. }
+            | Self::Stream { job, .. }
             | Self::Attach { job, .. }
             | Self::Refuse { job, .. } => Some(job),
             Self::Sample { .. } => None,
@@ -134,6 +140,12 @@ impl Job {
         let path = Path::root().child(object).unwrap_or_default();
         let payload = Payload::New { instance, entries };
         Self { origin, operation: Operation::Create, path, accept: None, payload }
+    }
+
+    /// A Write of a part of an opaque value.
+    pub(crate) fn write_chunk(origin: Origin, path: Path, chunk: Chunk) -> Self {
+        let operation = Operation::Write(WriteMode::Replace);
+        Self { origin, operation, path, accept: None, payload: Payload::Chunk(chunk) }
     }
 
     /// A message that is no request of ours; it will be refused.
@@ -187,6 +199,9 @@ impl Engine {
                 self.call(&job.path, CallOperation::Discover, pending);
             }
             Operation::Write(mode) => {
+                if let Payload::Chunk(chunk) = &job.payload {
+                    return self.stream(job, target.resource.as_ref(), chunk);
+                }
                 let entries = self.written(job, &target, *mode)?;
                 let pending = Pending::Act { job: job.clone() };
                 self.call(&job.path, CallOperation::Write { mode: *mode, entries }, pending);
@@ -218,10 +233,7 @@ impl Engine {
 
     /// Asks an object; Objects 0 and 1 are answered here.
     pub(crate) fn call(&mut self, path: &Path, operation: CallOperation, pending: Pending) {
-        let id = CallId(self.next_call);
-        self.next_call += 1;
-        let server = pending.job().and_then(|job| job.origin.server());
-        let call = Call { id, path: path.clone(), operation, server };
+        let call = self.new_call(path, operation, &pending);
         match path.object_id() {
             Some(id::SECURITY) => {
                 let result = self.security_object(&call);
@@ -232,21 +244,35 @@ impl Engine {
                 self.complete(call.id, pending, result);
             }
             object if pending.job().is_some() && self.is_busy(object) => {
-                let reason = "the object is busy with other requests";
-                let busy = RequestError::new(Code::SERVICE_UNAVAILABLE, reason);
-                self.complete(call.id, pending, Err(busy));
+                self.complete(call.id, pending, Err(busy()));
             }
-            _ => {
-                let open = OpenCall { until: self.now.boot + CALL_LIMIT, pending };
-                self.calls.insert(id, Box::new(open));
-                self.outputs.push_back(Output::Call(call));
-            }
+            _ => self.open(call, pending),
         }
+    }
+
+    /// A call under a name of its own.
+    pub(crate) fn new_call(
+        &mut self,
+        path: &Path,
+        operation: CallOperation,
+        pending: &Pending,
+    ) -> Call {
+        let id = CallId(self.next_call);
+        self.next_call += 1;
+        let server = pending.job().and_then(|job| job.origin.server());
+        Call { id, path: path.clone(), operation, server }
+    }
+
+    /// Asks an object that is outside of the engine.
+    pub(crate) fn open(&mut self, call: Call, pending: Pending) {
+        let open = OpenCall { until: self.now.boot + CALL_LIMIT, pending };
+        self.calls.insert(call.id, Box::new(open));
+        self.outputs.push_back(Output::Call(call));
     }
 
     /// True if an object has as many requests to work on as it may have: others
     /// must not wait for it until no exchange is left for them.
-    fn is_busy(&self, object: Option<u16>) -> bool {
+    pub(crate) fn is_busy(&self, object: Option<u16>) -> bool {
         let jobs = self.calls.values().filter_map(|open| open.pending.job());
         jobs.filter(|job| job.path.object_id() == object).count() >= MAX_CALLS_OF_OBJECT
     }
@@ -358,7 +384,7 @@ impl Engine {
                 let (object, resource) = (&target.object, target.resource.as_ref());
                 values::read(object, resource, &job.path, mode, content, self.version(job))?
             }
-            Payload::None | Payload::New { .. } => {
+            Payload::None | Payload::Chunk(_) | Payload::New { .. } => {
                 return Err(RequestError::new(Code::BAD_REQUEST, "a Write needs a payload"));
             }
         };
@@ -443,7 +469,12 @@ fn arguments(payload: &Payload) -> Result<Arguments, RequestError> {
     Arguments::parse(text).map_err(|error| wrong(error.to_string()))
 }
 
-/// Requests that one object works on at once; more are answered 5.03.
+/// An object that works on as many requests as it may.
+pub(crate) fn busy() -> RequestError {
+    RequestError::new(Code::SERVICE_UNAVAILABLE, "the object is busy with other requests")
+}
+
+/// Requests that one object works on at once, chunks of a stream under way apart; more are answered 5.03.
 const MAX_CALLS_OF_OBJECT: usize = 8;
 /// Actions that wait for their answers to arrive; another Execute is answered 5.03.
 const MAX_PROMISES: usize = 64;

@@ -9,6 +9,7 @@ use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, RequestError, objects}
 use crate::dispatch::{Job, OpenCall, Origin};
 use crate::observations::Observations;
 use crate::server::{Phase, Server, Then};
+use crate::stream::{Part, Streams, streamable};
 use crate::{
     Account, Command, EngineConfig, Event, Input, LinkId, LocalRequest, MessageRecord, Monitor,
     ObjectStatus, Output, Status,
@@ -31,6 +32,7 @@ pub struct Engine {
     /// Calls of objects that are not answered yet.
     pub(crate) calls: BTreeMap<crate::CallId, Box<OpenCall>>,
     pub(crate) next_call: u64,
+    pub(crate) streams: Streams,
     pub(crate) next_link: u32,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) stopping: bool,
@@ -47,6 +49,8 @@ pub(crate) type ObjectTable = BTreeMap<u16, ObjectEntry>;
 pub(crate) struct ObjectEntry {
     pub(crate) definition: Arc<ObjectDef>,
     pub(crate) instances: Vec<u16>,
+    /// Resources whose opaque values it takes chunk by chunk.
+    pub(crate) streams: Vec<u16>,
 }
 
 /// An action that is done when its answer has had time to arrive.
@@ -71,6 +75,7 @@ impl Engine {
             observations: Observations::default(),
             calls: BTreeMap::new(),
             next_call: 0,
+            streams: Streams::new(),
             next_link: 0,
             outputs: VecDeque::new(),
             stopping: false,
@@ -93,11 +98,14 @@ impl Engine {
             Input::Datagram { link, bytes } => self.datagram(link, bytes),
             Input::LinkUp { link, continuity, max_datagram } => {
                 self.link_up(link, continuity, max_datagram);
+                self.set_streams();
             }
             Input::LinkDown { link, reason } => self.link_down(link, reason),
             Input::Reply { call, result } => self.reply(call, result),
             Input::Changed(path) => self.changed(&path),
-            Input::Object { definition, instances } => self.object(definition, instances),
+            Input::Object { definition, instances, streams } => {
+                self.object(definition, instances, streams);
+            }
             Input::NetworkChanged => self.network_changed(),
             Input::Command(command) => self.command(command),
         }
@@ -117,7 +125,7 @@ impl Engine {
         });
         let promised = self.promised.iter().map(|promise| Some(promise.at));
         let overdue = self.calls.first_key_value().map(|(_, open)| open.until);
-        let own = [overdue, self.observations.next_deadline()];
+        let own = [overdue, self.observations.next_deadline(), self.next_stream_end()];
         servers.chain(promised).chain(own).flatten().min()
     }
 
@@ -145,6 +153,7 @@ impl Engine {
             self.server_time(id);
         }
         self.calls_overdue();
+        self.streams_due();
         self.promises_due();
         self.start_samples();
         for id in ids.iter().flatten().copied() {
@@ -172,17 +181,23 @@ impl Engine {
             return;
         }
         match endpoint.handle_datagram(now, bytes) {
-            Some(Incoming::Request { exchange, .. }) if !registered => {
+            Some(Incoming::Request { exchange, .. } | Incoming::Block { exchange, .. })
+                if !registered =>
+            {
                 // CORE-01: nothing is served before Register is answered.
                 endpoint.ignore(exchange);
             }
             Some(Incoming::Request { exchange, key, message }) => {
                 let token = message.token;
                 let origin = Origin::Server { id, session, exchange, key, token };
-                self.server_request(origin, message);
+                self.server_request(origin, message, None);
             }
-            // No resource streams yet.
-            Some(Incoming::Block { exchange, .. }) => endpoint.ignore(exchange),
+            Some(Incoming::Block { exchange, key, upload, message, offset, more, announced }) => {
+                let token = message.token;
+                let origin = Origin::Server { id, session, exchange, key, token };
+                let part = Part { upload, offset, more, announced };
+                self.server_request(origin, message, Some(part));
+            }
             Some(Incoming::Response { request, message }) => self.response(id, request, &message),
             Some(Incoming::RequestReset { request }) => {
                 self.request_failed(id, request, "the server answered with a Reset");
@@ -324,15 +339,17 @@ impl Engine {
     pub(crate) fn list_accounts(&mut self) {
         let instances: Vec<u16> = self.servers.values().map(|server| server.instance).collect();
         for definition in [&objects::SECURITY, &objects::SERVER] {
-            self.object(Arc::new(definition.clone()), instances.clone());
+            self.object(Arc::new(definition.clone()), instances.clone(), Vec::new());
         }
     }
 
-    fn object(&mut self, definition: Arc<ObjectDef>, mut instances: Vec<u16>) {
+    fn object(&mut self, definition: Arc<ObjectDef>, mut instances: Vec<u16>, streams: Vec<u16>) {
         instances.sort_unstable();
         instances.dedup();
         let id = definition.id;
-        let before = self.objects.insert(id, ObjectEntry { definition, instances });
+        let streams = streamable(&definition, streams);
+        let before = self.objects.insert(id, ObjectEntry { definition, instances, streams });
+        self.set_streams();
         self.instances_changed(id, before.map(|entry| entry.instances).unwrap_or_default());
         self.object_list_changed();
     }
@@ -356,12 +373,13 @@ impl Engine {
         ids
     }
 
-    fn server_request(&mut self, origin: Origin, message: Message<'_>) {
-        match crate::binding::coap::to_request(message) {
-            Ok(request) => {
-                self.record_request(&origin, &request);
-                self.dispatch(Job::from_request(origin, request));
-            }
+    fn server_request(&mut self, origin: Origin, message: Message<'_>, part: Option<Part>) {
+        let job = crate::binding::coap::to_request(message).and_then(|request| {
+            self.record_request(&origin, &request);
+            self.job(origin, request, part)
+        });
+        match job {
+            Ok(job) => self.dispatch(job),
             Err(error) => self.refuse_unparsed(origin, error),
         }
     }

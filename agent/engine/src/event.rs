@@ -103,6 +103,15 @@ pub enum Event {
         /// Target.
         path: Path,
     },
+    /// A server has sent a part of a value and then no more: what came is dropped.
+    StreamEnded {
+        /// Short Server ID.
+        server: u16,
+        /// The resource.
+        path: Path,
+        /// Why.
+        reason: Reason,
+    },
     /// One LwM2M message, while [`crate::Monitor::On`].
     Message(Box<MessageRecord>),
 }

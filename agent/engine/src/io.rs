@@ -55,6 +55,10 @@ pub enum Input<'a> {
         definition: Arc<ObjectDef>,
         /// Its instances, ascending.
         instances: Vec<u16>,
+        /// Resources whose opaque values it takes chunk by chunk, as
+        /// [`CallOperation::Stream`](crate::CallOperation::Stream). Any but a single
+        /// opaque resource is passed over.
+        streams: Vec<u16>,
     },
     /// The network of the device has changed (an address, a route): links that
     /// wait for their next attempt are tried now.

@@ -31,6 +31,7 @@ mod server;
 mod server_object;
 mod status;
 mod storing;
+mod stream;
 mod values;
 
 pub use account::{

@@ -109,7 +109,10 @@ mod tests {
         of.iter()
             .map(|(definition, instances)| {
                 let definition = Arc::new((*definition).clone());
-                (definition.id, ObjectEntry { definition, instances: instances.to_vec() })
+                (
+                    definition.id,
+                    ObjectEntry { definition, instances: instances.to_vec(), streams: Vec::new() },
+                )
             })
             .collect()
     }

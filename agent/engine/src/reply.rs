@@ -90,10 +90,11 @@ impl Engine {
             }
             Pending::Act { job } => self.acted(call, &job, result),
             Pending::Create { job, instances } => self.created(&job, &instances, result),
+            Pending::Stream { job, owner, last } => self.streamed(call, &job, owner, last, result),
         }
     }
 
-    fn acted(&mut self, call: CallId, job: &Job, result: CallResult) {
+    pub(crate) fn acted(&mut self, call: CallId, job: &Job, result: CallResult) {
         let promised = matches!(result, Ok(CallReply::AfterAnswer));
         let outcome = match result {
             Err(error) => Err(error),

@@ -50,9 +50,11 @@ impl Engine {
                     .collect();
                 answer(call, all, &executable)
             }
-            CallOperation::Create { .. } | CallOperation::Delete | CallOperation::Proceed => {
-                Err(by_bootstrap_only())
-            }
+            CallOperation::Create { .. }
+            | CallOperation::Delete
+            | CallOperation::Stream { .. }
+            | CallOperation::StreamEnd
+            | CallOperation::Proceed => Err(by_bootstrap_only()),
         }
     }
 
@@ -236,6 +238,8 @@ fn answer(call: &Call, all: Vec<Entry>, executable: &[Path]) -> CallResult {
             Ok(CallReply::Paths(paths))
         }
         CallOperation::Write { .. }
+        | CallOperation::Stream { .. }
+        | CallOperation::StreamEnd
         | CallOperation::Execute(_)
         | CallOperation::Create { .. }
         | CallOperation::Proceed

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
+use lwm2m_engine::{Call, CallId, CallReply, CallResult};
 use lwm2m_model::{Code, Now, ObjectDef, Path, RequestError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -74,19 +74,19 @@ impl ObjectHost {
         }
     }
 
-    /// Definition and instances of each object, in ascending order of Object ID.
-    pub fn objects(&self) -> impl Iterator<Item = (Arc<ObjectDef>, Vec<u16>)> + '_ {
-        self.objects.values().map(|slot| (slot.object.definition(), slot.object.instances()))
+    /// Definition, instances and streams of each object, in ascending order of Object ID.
+    pub fn objects(&self) -> impl Iterator<Item = (Arc<ObjectDef>, Vec<u16>, Vec<u16>)> + '_ {
+        let objects = self.objects.values().map(|slot| &slot.object);
+        objects.map(|object| (object.definition(), object.instances(), object.streams()))
     }
 
     /// Gives a call to its object.
     ///
-    /// `None`: the result comes from [`ObjectHost::next`], or, for a Proceed, no
-    /// result is expected. An unknown object gives 4.04, a full queue 5.03.
+    /// `None`: the result comes from [`ObjectHost::next`], or no result is expected. An unknown object gives 4.04, a full queue 5.03.
     pub fn call(&mut self, call: &Call) -> Option<CallResult> {
         let slot = call.path.object_id().and_then(|id| self.objects.get_mut(&id));
-        if call.operation == CallOperation::Proceed {
-            // It was promised and answered: it neither waits nor is refused.
+        if !call.operation.expects_reply() {
+            // The engine has said what is so: it neither waits nor is refused.
             if let Some(slot) = slot {
                 slot.object.call(call, &(self.clock)());
             }

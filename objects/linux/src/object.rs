@@ -14,11 +14,17 @@ pub trait Object {
     /// Its instances, ascending.
     fn instances(&self) -> Vec<u16>;
 
+    /// Opaque resources whose values it takes chunk by chunk, as
+    /// [`CallOperation::Stream`](lwm2m_engine::CallOperation::Stream).
+    fn streams(&self) -> Vec<u16> {
+        Vec::new()
+    }
+
     /// Takes a call; must not wait.
     ///
-    /// The host gives the next call only after this one is answered. A
-    /// [`CallOperation::Proceed`](lwm2m_engine::CallOperation::Proceed) may come
-    /// in between; its answer is not looked at.
+    /// The host gives the next call only after this one is answered. What
+    /// [expects no reply](lwm2m_engine::CallOperation::expects_reply) may come in
+    /// between; its answer is not looked at.
     fn call(&mut self, call: &Call, now: &Now) -> Answer;
 
     /// Says that `path` is observed, or with `None` no longer is.
@@ -57,5 +63,7 @@ pub enum ObjectMessage {
         definition: Arc<ObjectDef>,
         /// Its instances, ascending.
         instances: Vec<u16>,
+        /// Its resources that take their values chunk by chunk.
+        streams: Vec<u16>,
     },
 }

@@ -89,7 +89,7 @@ async fn calls_of_one_object_wait_in_order_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_with_5_03_but_what_was_promised_is_done() {
+async fn a_full_queue_refuses_with_5_03_but_what_expects_no_reply_is_told() {
     let (mut host, mut calls) = host();
     for id in 0..=QUEUE_LIMIT as u64 {
         assert_eq!(host.call(&read(id, 3)), None);
@@ -97,7 +97,8 @@ async fn a_full_queue_refuses_with_5_03_but_what_was_promised_is_done() {
     let error = host.call(&read(99, 3)).unwrap().unwrap_err();
     assert_eq!(error.code, Code::SERVICE_UNAVAILABLE);
     assert_eq!(host.call(&operation(100, 3, CallOperation::Proceed)), None);
-    assert_eq!(all(&mut calls), [0, 100]);
+    assert_eq!(host.call(&operation(101, 3, CallOperation::StreamEnd)), None);
+    assert_eq!(all(&mut calls), [0, 100, 101]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,6 +154,6 @@ async fn a_watch_reaches_the_objects_it_covers() {
     host.watch(&Path::root(), None);
     host.watch(&Path::resource(3, 0, 9), Some(Duration::from_secs(1)));
     assert_eq!(all(&mut calls), [1000, 1000, 1003]);
-    let ids: Vec<u16> = host.objects().map(|(definition, _)| definition.id).collect();
+    let ids: Vec<u16> = host.objects().map(|(definition, ..)| definition.id).collect();
     assert_eq!(ids, [1, 3]);
 }

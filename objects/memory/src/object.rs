@@ -116,6 +116,9 @@ impl MemoryObject {
             CallOperation::Discover => self.discover(path),
             CallOperation::Write { mode, entries } => self.write(path, *mode, entries),
             CallOperation::Execute(arguments) => self.execute(path, arguments),
+            CallOperation::Stream { .. } | CallOperation::StreamEnd => {
+                Err(RequestError::new(Code::METHOD_NOT_ALLOWED, "nothing streams here"))
+            }
             CallOperation::Proceed => Ok(CallReply::Done),
             CallOperation::Create { instances, entries } => self.create(instances, entries),
             CallOperation::Delete => self.delete(path),

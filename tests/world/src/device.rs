@@ -151,7 +151,8 @@ impl Device {
     /// Tells the engine that an object is there, or has other instances.
     pub(crate) fn announce(&mut self, now: Instant, object: u16, log: &mut Log) {
         if let Some((definition, instances)) = self.objects.announcement(object) {
-            self.handle(now, Input::Object { definition, instances }, log);
+            let streams = self.objects.streams(object);
+            self.handle(now, Input::Object { definition, instances, streams }, log);
         }
     }
 
@@ -191,7 +192,7 @@ impl Device {
             Input::Datagram { bytes, .. } => format!("device <- {}", message::summary(bytes)),
             Input::Time => "device: time".into(),
             Input::Reply { call, result } => format!("device: object answers {call:?} {result:?}"),
-            Input::Object { definition, instances } => {
+            Input::Object { definition, instances, .. } => {
                 format!("device: object {} {instances:?}", definition.id)
             }
             input => format!("device: {input:?}"),
@@ -251,14 +252,20 @@ impl Device {
     }
 
     fn called(&mut self, now: Instant, call: Call, log: &mut Log) {
-        log.note(now, || format!("device calls {} {:?}", call.path, call.operation));
+        log.note(now, || match &call.operation {
+            CallOperation::Stream { offset, chunk, last, .. } => {
+                let (path, len) = (&call.path, chunk.len());
+                format!("device calls {path} Stream of {len} bytes at {offset}, last: {last}")
+            }
+            operation => format!("device calls {} {operation:?}", call.path),
+        });
         let (id, pace) = (call.id, self.objects.pace_of(&call));
-        let proceeds = call.operation == CallOperation::Proceed;
+        let is_told = !call.operation.expects_reply();
         // What is not answered is not done either.
         let result = (pace != Pace::Never).then(|| self.objects.answer(&call));
         self.calls.push((now, call));
         match (pace, result) {
-            _ if proceeds => {}
+            _ if is_told => {}
             (Pace::AtOnce, Some(result)) => {
                 self.handle(now, Input::Reply { call: id, result }, log);
             }

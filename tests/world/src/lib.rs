@@ -12,6 +12,7 @@ mod message;
 mod network;
 mod objects;
 mod observed;
+mod package;
 mod server;
 mod setup;
 mod story;
@@ -24,6 +25,7 @@ pub use message::{Ask, method, option};
 pub use network::{Address, Lane, Network, Outage, Security};
 pub use objects::{LONE, Objects, Pace, SENSOR, SLOW};
 pub use observed::{Observed, texts};
+pub use package::{PACKAGE, Packages};
 pub use server::{
     Believed, Delivery, DeviceRequest, Manner, Notice, OnNotice, Outcome, Response, SmallServer,
     Ticket,

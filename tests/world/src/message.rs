@@ -184,11 +184,23 @@ impl Ask {
         Self { block: Some((0, exponent)), ..self }
     }
 
-    /// The block that follows when the device has said go on.
-    pub(crate) fn next_block(&self, answer: &Packet) -> Option<Self> {
-        let (offset, exponent) = self.block?;
-        let wanted = Block::of(answer, CoapOption::Block1)?.exponent.min(exponent);
-        Some(Self { block: Some((offset + (16 << exponent), wanted)), ..self.clone() })
+    /// One block of a value alone, with its number, in 2^(exponent + 4) bytes.
+    #[must_use]
+    pub fn block(self, number: usize, exponent: u32) -> Self {
+        let size = 16 << exponent;
+        let (offset, end) = (number * size, ((number + 1) * size).min(self.payload.len()));
+        let more = end < self.payload.len();
+        let block = Block { number: number as u32, more, exponent };
+        let payload = self.payload[offset.min(end)..end].to_vec();
+        Self { payload, ..self.option(option::BLOCK1, block.value()) }
+    }
+
+    /// Goes to the block that follows when the device has said go on; false if none does.
+    pub(crate) fn advance(&mut self, answer: &Packet) -> bool {
+        let wanted = Block::of(answer, CoapOption::Block1);
+        let (Some((offset, exponent)), Some(wanted)) = (self.block, wanted) else { return false };
+        self.block = Some((offset + (16 << exponent), wanted.exponent.min(exponent)));
+        true
     }
 
     pub(crate) fn packet(&self, token: &[u8], id: u16) -> Packet {
@@ -204,7 +216,6 @@ impl Ask {
         for (number, value) in &self.options {
             packet.add_option(CoapOption::from(*number), value.clone());
         }
-        packet.payload.clone_from(&self.payload);
         if let Some((offset, exponent)) = self.block {
             let end = (offset + (16 << exponent)).min(self.payload.len());
             let block = Block {
@@ -214,6 +225,8 @@ impl Ask {
             };
             packet.add_option(CoapOption::Block1, block.value());
             packet.payload = self.payload[offset.min(end)..end].to_vec();
+        } else {
+            packet.payload.clone_from(&self.payload);
         }
         packet
     }

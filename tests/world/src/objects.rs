@@ -13,6 +13,8 @@ use lwm2m_model::{
     Version, objects,
 };
 
+use crate::package::{PACKAGE, Packages, STREAMS};
+
 /// How fast an object answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -37,6 +39,8 @@ pub struct Objects {
     pub runs: BTreeMap<String, u32>,
     /// Promised actions that were told to go on.
     pub proceeded: Vec<Path>,
+    /// What the object holds that takes its values chunk by chunk.
+    pub packages: Packages,
 }
 
 impl Objects {
@@ -126,6 +130,11 @@ impl Objects {
         };
     }
 
+    /// The resources of an object that take their values chunk by chunk.
+    pub(crate) fn streams(&self, object: u16) -> Vec<u16> {
+        if object == PACKAGE.id { STREAMS.to_vec() } else { Vec::new() }
+    }
+
     /// Definition and instances of an object, as the engine wants them.
     pub(crate) fn announcement(&self, object: u16) -> Option<(Arc<ObjectDef>, Vec<u16>)> {
         let object = self.held.get(&object)?;
@@ -146,6 +155,11 @@ impl Objects {
         let object = call.path.object_id().unwrap_or_default();
         if let Some(code) = self.refusals.get(&object) {
             return Err(RequestError::new(*code, "the story wants it so"));
+        }
+        if object == PACKAGE.id
+            && let Some(result) = self.packages.answer(call)
+        {
+            return result;
         }
         if let CallOperation::Execute(arguments) = &call.operation
             && object != TEST_OBJECT
@@ -171,6 +185,7 @@ impl Objects {
                     return Ok(CallReply::AfterAnswer);
                 }
             }
+            CallOperation::Stream { .. } | CallOperation::StreamEnd => {}
             CallOperation::Proceed => self.proceeded.push(path.clone()),
             CallOperation::Create { instances, .. } => {
                 self.count(format!("create {path} {instances:?}"));

@@ -253,6 +253,9 @@ impl Object for Device {
             CallOperation::Write { mode: _, entries } => self.write(call.id, &call.path, entries),
             CallOperation::Execute(arguments) => self.execute(call.id, &call.path, arguments, now),
             CallOperation::Proceed => self.proceed(),
+            CallOperation::Stream { .. } | CallOperation::StreamEnd => Answer::Now(Err(
+                RequestError::new(Code::METHOD_NOT_ALLOWED, "nothing streams here"),
+            )),
             CallOperation::Create { .. } | CallOperation::Delete => {
                 Answer::Now(Err(RequestError::new(
                     Code::METHOD_NOT_ALLOWED,

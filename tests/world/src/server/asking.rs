@@ -272,11 +272,9 @@ impl SmallServer {
             MessageType::NonConfirmable | MessageType::Reset => Delivery::NonConfirmable,
         };
         let mut sent = self.asking.under_way.swap_remove(place);
-        if message::code(packet) == Code::CONTINUE
-            && let Some(ask) = sent.ask.next_block(packet)
-        {
+        if message::code(packet) == Code::CONTINUE && sent.ask.advance(packet) {
             let token = self.asking.token();
-            return self.start(now, sent.purpose, ask, sent.to, token);
+            return self.start(now, sent.purpose, sent.ask, sent.to, token);
         }
         sent.body.extend(&packet.payload);
         sent.blocks += 1;
