@@ -1,6 +1,6 @@
 //! Opaque values that go to their object chunk by chunk (Objects 7.2, RFC 7959 2.5).
 
-use lwm2m_engine::{CallOperation, Event, ServerState};
+use lwm2m_engine::{Account, CallOperation, Event, ServerState};
 use lwm2m_model::{Code, ContentFormat, Path, Value};
 use lwm2m_world::{
     Ask, Delivery, Lane, Outcome, PACKAGE, Pace, Packages, Setup, World, ms, option, secs,
@@ -231,6 +231,21 @@ fn an_object_refuses_any_chunk_with_its_own_code() {
 }
 
 #[test]
+fn a_whole_value_of_the_same_server_takes_the_place_of_its_stream_or_ends_it() {
+    let mut world = streaming(|_| {});
+    let body = body(100);
+    for (refusal, code, ended) in
+        [(None, Code::CHANGED, 0), (Some((0, Code::BAD_REQUEST)), Code::BAD_REQUEST, 1)]
+    {
+        blocks(&mut world, &body, &[0, 1]);
+        world.device.objects.packages.refuses_at = refusal;
+        assert_eq!(world.code(push(b"whole")), code);
+        assert_eq!(packages(&world).ended.len(), ended);
+        assert_eq!(blocks(&mut world, &body, &[2]), [INCOMPLETE]);
+    }
+}
+
+#[test]
 fn a_value_that_is_too_large_is_refused_at_block_0_if_its_size_is_said() {
     for (announced, stored) in [(true, 0), (false, 2)] {
         let mut world = streaming(|_| {});
@@ -361,6 +376,59 @@ fn two_resources_stream_side_by_side() {
         assert_eq!(world.response(ticket).code, Code::CHANGED);
     }
     assert_eq!(packages(&world).taken, [&body[..], &body[..]]);
+}
+
+/// Two servers, of which 101 has sent two blocks; 102 is in view.
+fn contested() -> World {
+    let mut world = streaming(|setup| {
+        setup.config.accounts.push(Account::new(102, "coap://other.example"));
+    });
+    world.turn_to(102);
+    world.until_registered(secs(60));
+    world.turn_to(101);
+    assert_eq!(blocks(&mut world, &body(100), &[0, 1]), [Code::CONTINUE; 2]);
+    world.turn_to(102);
+    world
+}
+
+/// Objects 7.2: another server's push is refused.
+#[test]
+fn an_upload_of_another_server_is_refused_while_one_is_under_way() {
+    let mut world = contested();
+    let other = vec![7; 100];
+    assert_eq!(blocks(&mut world, &other, &[0, 1]), [Code::METHOD_NOT_ALLOWED, INCOMPLETE]);
+    // Nor can it go on with what the first has begun.
+    assert_eq!(blocks(&mut world, &other, &[2]), [INCOMPLETE]);
+    let elsewhere = Ask::write("/33102/1/0", ContentFormat::OPAQUE, other.clone());
+    assert_eq!(world.code(elsewhere.in_blocks(0)), Code::CHANGED);
+    world.turn_to(101);
+    assert_eq!(blocks(&mut world, &body(100), &[2, 3, 4, 5, 6])[4], Code::CHANGED);
+    world.turn_to(102);
+    assert_eq!(world.code(push(&other).in_blocks(0)), Code::CHANGED);
+    assert_eq!(packages(&world).taken, [other.clone(), body(100), other]);
+    assert!(packages(&world).ended.is_empty());
+}
+
+#[test]
+fn an_upload_of_another_server_is_taken_when_the_first_has_fallen_silent() {
+    let mut world = contested();
+    world.run_for(secs(248));
+    assert_eq!(packages(&world).ended.len(), 1);
+    assert_eq!(world.code(push(&body(100)).in_blocks(0)), Code::CHANGED);
+}
+
+/// Objects 7.2: one NUL byte resets the machine, whoever sends it, and a whole package is
+/// for the object to judge.
+#[test]
+fn a_whole_value_of_another_server_is_judged_by_the_object() {
+    for (whole, code) in [(&[0][..], Code::CHANGED), (b"whole", Code::METHOD_NOT_ALLOWED)] {
+        let mut world = contested();
+        assert_eq!(world.code(push(whole)), code);
+        world.turn_to(101);
+        let goes_on = if code == Code::CHANGED { INCOMPLETE } else { Code::CONTINUE };
+        assert_eq!(blocks(&mut world, &body(100), &[2]), [goes_on]);
+        assert!(packages(&world).ended.is_empty());
+    }
 }
 
 #[test]
