@@ -284,6 +284,18 @@ fn an_upload_that_does_not_grow_is_forgotten_after_exchange_lifetime() {
 }
 
 #[test]
+fn the_time_that_it_takes_to_store_a_block_is_no_silence() {
+    let (mut endpoint, body) = (streaming(), body(100));
+    let block = take(&mut endpoint, at(0), &part(put(), 1, &body, 0, 0));
+    run(&mut endpoint, at(60_000));
+    endpoint.respond(at(60_000), block.exchange, answer(true));
+    let separate = sent_one(&mut endpoint);
+    swallow(&mut endpoint, at(60_100), &empty(Kind::Acknowledgement, decode(&separate).id));
+    run(&mut endpoint, at(306_999));
+    assert_eq!(store(&mut endpoint, at(306_999), &part(put(), 2, &body, 1, 0)), 16);
+}
+
+#[test]
 fn a_busy_endpoint_refuses_a_block_and_keeps_the_upload() {
     let mut endpoint = endpoint_with(|config| config.max_exchanges = 1);
     endpoint.set_streams(vec![StreamTarget { object: 5, resource: 0 }]);
