@@ -9,7 +9,7 @@
 
 use lwm2m_model::{Code, Instant};
 
-use crate::cache_key::Representation;
+use crate::cache_key::{CacheKey, Representation};
 use crate::event::Refusal;
 use crate::{Draft, Kind, Token, option};
 
@@ -165,7 +165,7 @@ pub(crate) struct Bodies {
 
 #[derive(Debug)]
 struct Body {
-    key: Representation,
+    key: CacheKey,
     draft: Draft,
     etag: [u8; 4],
     /// When it is dropped unless another block is asked for.
@@ -176,14 +176,8 @@ impl Bodies {
     /// Keeps the rest of an answer; replaces that of the same key, or else the
     /// one that has waited longest if there are [`MAX_BODIES`]. A body above
     /// [`MAX_BODY`] is not kept.
-    pub(crate) fn keep(
-        &mut self,
-        key: Representation,
-        draft: Draft,
-        etag: [u8; 4],
-        until: Instant,
-    ) {
-        self.remove(key);
+    pub(crate) fn keep(&mut self, key: CacheKey, draft: Draft, etag: [u8; 4], until: Instant) {
+        self.remove(key.representation);
         if draft.payload.len() > MAX_BODY {
             return;
         }
@@ -191,13 +185,20 @@ impl Bodies {
             && let Some((oldest, _)) =
                 self.list.iter().enumerate().min_by_key(|(_, body)| body.until)
         {
-            self.list.swap_remove(oldest);
+            // In order: the newest stands last.
+            self.list.remove(oldest);
         }
         self.list.push(Body { key, draft, etag, until });
     }
 
-    pub(crate) fn has(&self, key: Representation) -> bool {
-        self.list.iter().any(|body| body.key == key)
+    /// The body that a later block is asked of. A request that has left its payload out
+    /// asks for the newest that it may mean: its ETag tells the peer.
+    pub(crate) fn find(&self, key: CacheKey, has_payload: bool) -> Option<Representation> {
+        let is_meant = |body: &&Body| {
+            body.key.representation == key.representation
+                || !has_payload && body.key.outline == key.outline
+        };
+        self.list.iter().rfind(is_meant).map(|body| body.key.representation)
     }
 
     /// Serves a block and drops the body with the last one; `None` if the body
@@ -208,7 +209,7 @@ impl Bodies {
         cut: &Cut,
         until: Instant,
     ) -> Option<Vec<u8>> {
-        let body = self.list.iter_mut().find(|body| body.key == key)?;
+        let body = self.list.iter_mut().find(|body| body.key.representation == key)?;
         body.until = until;
         let piece = cut.block(&mut body.draft, body.etag)?;
         if piece.is_last {
@@ -218,7 +219,7 @@ impl Bodies {
     }
 
     pub(crate) fn remove(&mut self, key: Representation) {
-        self.list.retain(|body| body.key != key);
+        self.list.retain(|body| body.key.representation != key);
     }
 
     pub(crate) fn expire(&mut self, now: Instant) {

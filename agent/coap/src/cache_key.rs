@@ -15,6 +15,9 @@ use crate::{Message, Random, method, option};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CacheKey {
     pub(crate) representation: Representation,
+    /// The same without payload and Content-Format: all that is left of a FETCH when it
+    /// asks for a later block (RFC 7959 3.3 does so without the payload).
+    pub(crate) outline: Outline,
     /// Size exponent of the Block2 option, if the request had one.
     szx: Option<u8>,
 }
@@ -34,6 +37,11 @@ impl CacheKey {
 /// A hash under a key of the endpoint's own, so a peer cannot make two collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Representation(u64);
+
+/// A representation without what a payload says. Half a hash, since every observation
+/// has one and the peer's ETag is the judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Outline(u32);
 
 /// What makes two blocks belong to the same body of a request (RFC 7959 2.5, RFC 9175
 /// 3.3): method, Uri-Path, Uri-Query, Accept, Content-Format and Request-Tag. A hash
@@ -93,13 +101,15 @@ impl Keyed {
                 _ => {}
             }
         }
+        let outline = Outline(hasher.finish() as u32);
         if message.code == method::FETCH {
             let format = message.option(option::CONTENT_FORMAT);
             field(&mut hasher, option::CONTENT_FORMAT, format.unwrap_or_default());
             hasher.write(&message.payload);
         }
         let representation = Representation(hasher.finish());
-        let key = CacheKey { representation, szx: block2.map(|block: Block| block.szx) };
+        let szx = block2.map(|block: Block| block.szx);
+        let key = CacheKey { representation, outline, szx };
         Ok(Inspected { key, block1, block2 })
     }
 

@@ -181,10 +181,12 @@ impl Endpoint {
             return Ok(Admission::Answered);
         }
         if inspected.block2.is_some_and(|block| block.number > 0) {
-            if self.bodies.has(inspected.key.representation) {
+            let has_payload = !message.payload.is_empty();
+            if let Some(found) = self.bodies.find(inspected.key, has_payload) {
+                inspected.key.representation = found;
                 return self.serve_block(now, message, &inspected);
             }
-            if !is_safe(message.code) {
+            if !is_safe(message.code) || message.code == method::FETCH && !has_payload {
                 // The answer is gone, and to get it again would be to do it again.
                 let reason = "the rest of the answer is no longer here";
                 return Err(Refusal { code: Code::BAD_REQUEST, reason });

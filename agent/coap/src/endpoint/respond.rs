@@ -102,12 +102,7 @@ impl Endpoint {
             return cut.error(&refusal.draft());
         };
         if !piece.is_last {
-            self.bodies.keep(
-                key.representation,
-                draft,
-                etag,
-                now + self.config.max_transmit_wait(),
-            );
+            self.bodies.keep(key, draft, etag, now + self.config.max_transmit_wait());
         }
         piece.datagram
     }

@@ -5,10 +5,6 @@ use lwm2m_model::{Code, ContentFormat};
 
 use crate::support::*;
 
-fn body(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * 7 + at / 256) as u8).collect()
-}
-
 fn large(len: usize) -> Draft {
     Draft::new(Code::CONTENT).content(ContentFormat::TLV, body(len))
 }
@@ -398,4 +394,38 @@ fn errors_are_never_cut_into_blocks() {
         str::from_utf8(&datagram[datagram.len() - decode(&datagram).payload.len()..]).unwrap();
     assert!(text.starts_with(cut));
     assert_eq!(decode(&datagram).option(option::BLOCK2), None);
+}
+
+/// RFC 7959 3.3: later blocks are asked for without the payload; RFC 8132 makes the
+/// payload a part of what a FETCH asks for.
+#[test]
+fn the_rest_of_a_fetch_is_asked_for_with_its_payload_or_without() {
+    let fetch = |payload: &[u8]| {
+        Draft::new(method::FETCH).content(ContentFormat::SENML_CBOR, payload.to_vec())
+    };
+    let ask = |draft: Draft, id: u16, number: u32| {
+        let draft = draft.option_uint(option::BLOCK2, number << 4 | 2);
+        draft.encode(Kind::Confirmable, id, token(&id.to_be_bytes()))
+    };
+    let part = |endpoint: &mut Endpoint, datagram: &[u8]| {
+        swallow(endpoint, at(0), datagram);
+        let answer = sent_one(endpoint);
+        (decode(&answer).code, decode(&answer).payload.to_vec())
+    };
+    let mut endpoint = endpoint();
+    for (id, payload, len) in [(1, &b"one"[..], 200), (2, b"two", 230)] {
+        let exchange = accept(&mut endpoint, at(0), &ask(fetch(payload), id, 0));
+        endpoint.respond(at(0), exchange, large(len));
+        assert_eq!(decode(&sent_one(&mut endpoint)).payload.len(), 64);
+    }
+    let rest = |draft: Draft, id| ask(draft, id, 3);
+    // The payload tells the two apart; without it the newest is meant.
+    let bare = Draft::new(method::FETCH);
+    assert_eq!(part(&mut endpoint, &rest(fetch(b"one"), 3)).1, body(200)[192..]);
+    assert_eq!(part(&mut endpoint, &ask(bare.clone(), 4, 1)).1, body(230)[64..128]);
+    assert_eq!(part(&mut endpoint, &rest(bare.clone(), 5)).1, body(230)[192..]);
+    assert!(endpoint.is_idle());
+    // It is gone now, and without its payload the request cannot be made again.
+    assert_eq!(part(&mut endpoint, &rest(bare, 6)).0, Code::BAD_REQUEST);
+    accept(&mut endpoint, at(0), &rest(fetch(b"one"), 7));
 }
