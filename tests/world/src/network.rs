@@ -279,6 +279,11 @@ impl Network {
         Some((from, arrivals))
     }
 
+    /// The session that a datagram for this address is protected by.
+    pub(crate) fn session_at(&self, address: Address) -> Option<LinkId> {
+        self.sessions.get(&address).copied()
+    }
+
     /// A datagram of the server sets out.
     pub(crate) fn send_down(
         &mut self,
@@ -289,14 +294,20 @@ impl Network {
         self.down.arrivals(now, dice, length)
     }
 
-    /// True if the server can read what comes from `from`.
-    pub(crate) fn reaches_server(&self, from: Address) -> bool {
+    /// True if the server can read what comes from `from` and was sent over `link`.
+    pub(crate) fn reaches_server(&self, from: Address, link: LinkId) -> bool {
         self.outage.is_none()
-            && (self.security == Security::None || self.sessions.contains_key(&from))
+            && (self.security == Security::None || self.session_at(from) == Some(link))
     }
 
-    /// The link that a datagram for `to` arrives at.
-    pub(crate) fn reaches_device(&mut self, now: Instant, to: Address) -> Option<LinkId> {
+    /// The link that a datagram for `to` arrives at, if it can be read there: it set out
+    /// under this session.
+    pub(crate) fn reaches_device(
+        &mut self,
+        now: Instant,
+        to: Address,
+        session: Option<LinkId>,
+    ) -> Option<LinkId> {
         if self.outage.is_some() {
             return None;
         }
@@ -306,9 +317,8 @@ impl Network {
         })?;
         mapping.used = now;
         let link = self.open?;
-        let readable =
-            self.security == Security::None || self.sessions.get(&to).is_some_and(|of| *of == link);
-        readable.then_some(link)
+        let is_protected = self.security != Security::None;
+        (!is_protected || session == Some(link)).then_some(link)
     }
 
     /// The address of the device as the world outside sees it now.

@@ -37,8 +37,8 @@ pub struct World {
 /// What happens at its time.
 #[derive(Debug)]
 enum Happening {
-    ToDevice { server: u16, to: Address, bytes: Vec<u8> },
-    ToServer { server: u16, from: Address, bytes: Vec<u8> },
+    ToDevice { server: u16, to: Address, session: Option<LinkId>, bytes: Vec<u8> },
+    ToServer { server: u16, from: Address, link: LinkId, bytes: Vec<u8> },
     LinkDecided { link: LinkId },
 }
 
@@ -132,9 +132,11 @@ impl World {
         let now = self.now;
         let Some((peer, network, dice)) = self.far(server) else { return false };
         let Some((to, bytes)) = peer.poll_datagram() else { return false };
-        let arrivals = network.send_down(now, bytes.len(), dice);
+        let (session, arrivals) =
+            (network.session_at(to), network.send_down(now, bytes.len(), dice));
         for at in arrivals {
-            self.schedule(at, Happening::ToDevice { server, to, bytes: bytes.clone() });
+            let bytes = bytes.clone();
+            self.schedule(at, Happening::ToDevice { server, to, session, bytes });
         }
         true
     }
@@ -175,16 +177,16 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         let now = self.now;
         match happening {
-            Happening::ToServer { server, from, bytes } => {
+            Happening::ToServer { server, from, link, bytes } => {
                 if let Some((peer, network, _)) = self.far(server)
-                    && network.reaches_server(from)
+                    && network.reaches_server(from, link)
                 {
                     peer.receive(now, from, &bytes);
                 }
             }
-            Happening::ToDevice { server, to, bytes } => {
-                let link =
-                    self.far(server).and_then(|(_, network, _)| network.reaches_device(now, to));
+            Happening::ToDevice { server, to, session, bytes } => {
+                let far = self.far(server);
+                let link = far.and_then(|(_, network, _)| network.reaches_device(now, to, session));
                 if let Some(link) = link {
                     self.device.datagram(now, link, &bytes, &mut self.log);
                 }
@@ -231,7 +233,8 @@ impl World {
                 let sent = network.send_up(now, link, bytes.len(), dice);
                 let Some((from, arrivals)) = sent else { return };
                 for at in arrivals {
-                    self.schedule(at, Happening::ToServer { server, from, bytes: bytes.clone() });
+                    let bytes = bytes.clone();
+                    self.schedule(at, Happening::ToServer { server, from, link, bytes });
                 }
             }
             Wish::Open { link, .. } => {
@@ -254,8 +257,9 @@ impl World {
     pub fn inject(&mut self, bytes: &[u8]) {
         if let Some(to) = self.server.believed().map(|believed| believed.peer) {
             let at = self.now + self.network.down.least_delay;
-            let server = self.device.in_view;
-            self.schedule(at, Happening::ToDevice { server, to, bytes: bytes.to_vec() });
+            let (server, session) = (self.device.in_view, self.network.session_at(to));
+            let bytes = bytes.to_vec();
+            self.schedule(at, Happening::ToDevice { server, to, session, bytes });
         }
     }
 }
