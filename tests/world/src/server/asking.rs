@@ -115,6 +115,11 @@ impl Asking {
         self.under_way.clear();
     }
 
+    /// A Register ends all observations: an answer that is still on its way begins none.
+    pub(super) fn observe_nothing(&mut self) {
+        self.under_way.iter_mut().for_each(|sent| sent.ask.observed = None);
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.under_way.iter().map(|sent| sent.due).min()
     }

@@ -110,6 +110,7 @@ impl SmallServer {
         location.push(self.next_location.to_string());
         self.next_location += 1;
         let body = String::from_utf8_lossy(&packet.payload);
+        self.asking.observe_nothing();
         self.believed =
             Some(Believed::new(now, from, location, version, lifetime, queue_mode, &body));
         Code::CREATED
