@@ -261,8 +261,8 @@ impl Device {
         });
         let (id, pace) = (call.id, self.objects.pace_of(&call));
         let is_told = !call.operation.expects_reply();
-        // What is not answered is not done either.
-        let result = (pace != Pace::Never).then(|| self.objects.answer(&call));
+        // What is not answered is not done either, but what is told is known.
+        let result = (is_told || pace != Pace::Never).then(|| self.objects.answer(&call));
         self.calls.push((now, call));
         match (pace, result) {
             _ if is_told => {}

@@ -3,7 +3,8 @@
 //!
 //! 1. Registered means reachable. 2. An observation that the server believes in is
 //!    held. 3. No request runs twice. 4. Memory is bounded. 5. Every retry backs off.
-//! 6. Asleep means no datagram. (5 and 6 are watched by the device itself.)
+//! 6. Asleep means no datagram. 7. A value that streams arrives as it was sent or not at
+//!    all. (5 and 6 are watched by the device itself, the order of 7 by the object.)
 //!
 //! One history: `LWM2M_WORLD_SEED=17 cargo test -p lwm2m-world --test histories`.
 //! More of them, for a night: `LWM2M_WORLD_HISTORIES=100000` before the same command.
@@ -13,7 +14,9 @@ use std::time::Duration;
 
 use lwm2m_engine::{Command, ServerState};
 use lwm2m_model::{Code, ContentFormat, Value};
-use lwm2m_world::{Ask, Dice, Lane, Outage, Outcome, Pace, Security, World, ms, secs, short_retry};
+use lwm2m_world::{
+    Ask, Dice, Lane, Outage, Outcome, PACKAGE, Pace, Security, World, ms, option, secs, short_retry,
+};
 
 const HISTORIES: u64 = 1000;
 
@@ -70,7 +73,7 @@ struct History {
 impl History {
     fn new(seed: u64, keeps_log: bool) -> Self {
         let dice = Dice::new(seed ^ 0xfeed);
-        let world = World::new(|setup| {
+        let mut world = World::new(|setup| {
             setup.seed = seed;
             setup.keeps_log = keeps_log;
             if seed % 4 >= 2 {
@@ -87,6 +90,8 @@ impl History {
             account.notification_storing = !seed.is_multiple_of(5);
             account.confirmable_notifications = seed.is_multiple_of(7);
         });
+        world.device.objects.define(&PACKAGE, &[0]);
+        world.announce(PACKAGE.id);
         Self { world, dice, seed, next_number: 0, next_token: 0, requests: 0 }
     }
 
@@ -102,6 +107,7 @@ impl History {
         self.faults_end();
         self.check_registered();
         self.check_observations();
+        self.check_streams();
         self.check_always();
     }
 
@@ -173,12 +179,19 @@ impl History {
                 let query = *self.dice.pick(&attributes);
                 Ask::attributes(observed, query)
             }
-            _ => match self.dice.below(4) {
+            _ => match self.dice.below(5) {
                 0 => Ask::execute("/1/0/8", ""),
                 1 => Ask::execute("/1/0/4", ""),
                 2 => {
                     let lifetime = (100 + self.dice.below(400)).to_string();
                     Ask::write("/1/0/1", ContentFormat::TEXT, lifetime)
+                }
+                3 => {
+                    let value = package(number, self.dice.below(400) as usize);
+                    let push = Ask::write("/33102/0/0", ContentFormat::OPAQUE, value);
+                    // Without a tag blocks of two requests could be taken for one (RFC 9175 3).
+                    let push = push.option(option::REQUEST_TAG, number.to_be_bytes());
+                    push.in_blocks(self.dice.below(4) as u32)
                 }
                 _ => Ask::discover(read),
             },
@@ -219,10 +232,10 @@ impl History {
 
     fn the_objects_change(&mut self) {
         match self.dice.below(6) {
-            0 => self.world.device.objects.set_pace(33100, Pace::Never),
+            0 => self.set_pace(Pace::Never),
             1 | 2 => {
                 let pace = Pace::After(self.dice.span(ms(100), secs(90)));
-                self.world.device.objects.set_pace(33100, pace);
+                self.set_pace(pace);
             }
             3 => self.world.device.objects.refuse(3303, Some(Code::INTERNAL_SERVER_ERROR)),
             4 => self.all_objects_answer(),
@@ -255,10 +268,15 @@ impl History {
         self.world.command(command);
     }
 
-    fn all_objects_answer(&mut self) {
+    fn set_pace(&mut self, pace: Pace) {
         let objects = &mut self.world.device.objects;
-        objects.set_pace(33100, Pace::AtOnce);
-        objects.refuse(3303, None);
+        objects.set_pace(33100, pace);
+        objects.set_pace(PACKAGE.id, pace);
+    }
+
+    fn all_objects_answer(&mut self) {
+        self.set_pace(Pace::AtOnce);
+        self.world.device.objects.refuse(3303, None);
     }
 
     fn has_second_sensor(&self) -> bool {
@@ -333,10 +351,33 @@ impl History {
         }
     }
 
+    /// 7.
+    fn check_streams(&self) {
+        let packages = &self.world.device.objects.packages;
+        for value in &packages.taken {
+            let number = value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+            if number.is_none_or(|number| *value != package(number, value.len() - NUMBER)) {
+                self.fail(&format!("{value:?} was never sent"));
+            }
+        }
+        if !packages.parts.is_empty() {
+            self.fail("a stream has broken off and its object was not told");
+        }
+    }
+
     fn fail(&self, why: &str) -> ! {
         self.world.fail(&format!("history {}: {why}", self.seed))
     }
 }
+
+/// A value that shows where it comes from: its number, then so many bytes.
+fn package(number: u32, len: usize) -> Vec<u8> {
+    let rest = (0..len).map(|at| (at as u32 + number + len as u32) as u8);
+    number.to_be_bytes().into_iter().chain(rest).collect()
+}
+
+/// Bytes of the number at the start of a package.
+const NUMBER: usize = 4;
 
 fn lane(dice: &mut Dice) -> Lane {
     Lane {
