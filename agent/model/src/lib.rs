@@ -10,6 +10,7 @@ mod digits;
 mod entry;
 pub mod objects;
 mod path;
+pub mod record;
 mod request;
 mod time;
 mod value;
