@@ -121,6 +121,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lwm2m-tls-ffi", &[]),
     ("lwm2m-security", &["lwm2m-model", "lwm2m-tls-ffi"]),
     ("lwm2m-transport", &["lwm2m-model", "lwm2m-engine", "lwm2m-security"]),
+    ("lwm2m-store", &["lwm2m-model"]),
     ("lwm2m-memory", &["lwm2m-model", "lwm2m-engine"]),
     ("lwm2m-objects", &["lwm2m-model", "lwm2m-engine", "lwm2m-memory"]),
     // Usable on its own: it knows none of the others.

@@ -65,7 +65,7 @@ fn is_root() -> bool {
     crate::run::output("id", &["-u"]).is_ok_and(|uid| uid.trim() == "0")
 }
 
-const BUILD: &[&str] = &["gcc", "libc6-dev", "libssl-dev", "pkg-config"];
+const BUILD: &[&str] = &["gcc", "libc6-dev", "libsqlite3-dev", "libssl-dev", "pkg-config"];
 /// For the tests: a bus and doubles of its services, foreign CoAP and DTLS stacks,
 /// network namespaces, time zones; RAUC with what its laboratory is made from (`gdbus`,
 /// `losetup`).
