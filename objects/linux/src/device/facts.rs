@@ -5,6 +5,7 @@
 //! 2. Ask those that run; a service is never started for a Read.
 //! 3. On a signal ask again, and say `Changed` if the answer differs.
 //! 4. What a service said is forgotten when it goes, everything with the bus.
+//! 5. An answer during which a Write has set the zone is not taken: we ask again.
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -22,6 +23,8 @@ pub(super) struct Facts {
     pub(super) time_zone: Option<String>,
     /// Units that have failed, as systemd says.
     pub(super) failed_units: Option<u32>,
+    /// How often this object has set the zone: what timedated said before is old.
+    pub(super) zone_writes: u32,
 }
 
 /// Keeps the facts until the object is gone. Ends when nobody listens any more.
@@ -66,7 +69,10 @@ async fn listen(
     let mut units_owner = properties::owner_changes(bus, systemd1::NAME).await?;
     let mut units = properties::changes(bus, systemd1::NAME, systemd1::PATH).await?;
     subscribe(bus).await;
-    let mut news = vec![ask_zone(bus).await, ask_units(bus).await];
+    let zone_now = || current(facts, || ask_zone(bus));
+    let failed = ask_units(bus).await;
+    // The zone last, and taken first: a Write must not come in between.
+    let mut news = vec![zone_now().await, failed];
     loop {
         for fact in news.drain(..) {
             if publish(facts, out, fact).await.is_err() {
@@ -75,8 +81,8 @@ async fn listen(
         }
         // A malformed signal counts too: what follows is a question.
         let fact = tokio::select! {
-            Some(_) = next_message(&mut zone_owner) => ask_zone(bus).await,
-            Some(_) = next_message(&mut zone) => ask_zone(bus).await,
+            Some(_) = next_message(&mut zone_owner) => zone_now().await,
+            Some(_) = next_message(&mut zone) => zone_now().await,
             Some(_) = next_message(&mut units_owner) => {
                 // Another systemd than before knows of no subscription.
                 subscribe(bus).await;
@@ -90,6 +96,7 @@ async fn listen(
 }
 
 /// One of the facts, new.
+#[derive(Debug, PartialEq)]
 enum Fact {
     TimeZone(Option<String>),
     FailedUnits(Option<u32>),
@@ -121,6 +128,20 @@ async fn publish(
 
 fn is_same(one: &Connection, other: &Connection) -> bool {
     one.unique_name() == other.unique_name() && one.server_guid() == other.server_guid()
+}
+
+/// Asks until no Write has come between question and answer.
+async fn current<F>(facts: &watch::Sender<Facts>, ask: impl Fn() -> F) -> Fact
+where
+    F: Future<Output = Fact>,
+{
+    loop {
+        let before = facts.borrow().zone_writes;
+        let fact = ask().await;
+        if facts.borrow().zone_writes == before {
+            return fact;
+        }
+    }
 }
 
 async fn ask_zone(bus: &Connection) -> Fact {
@@ -156,4 +177,26 @@ async fn subscribe(bus: &Connection) {
         }
     };
     let _ = timeout(ASK_TIME_LIMIT, ask).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_from_before_a_write_is_not_taken() {
+        let (facts, _) = watch::channel(Facts::default());
+        let zone = |name: &str| Fact::TimeZone(Some(name.to_owned()));
+        let answers = RefCell::new(vec![zone("Europe/Berlin"), zone("Etc/UTC")]);
+        let fact = current(&facts, || {
+            let answer = answers.borrow_mut().pop().expect("asked twice at most");
+            if answer == zone("Etc/UTC") {
+                facts.send_modify(|known| known.zone_writes += 1);
+            }
+            std::future::ready(answer)
+        });
+        assert_eq!(fact.await, zone("Europe/Berlin"));
+    }
 }

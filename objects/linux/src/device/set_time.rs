@@ -142,6 +142,7 @@ async fn check_zone(bus: &Connection, zone: &str, roots: &Roots) -> Result<(), R
 async fn set_zone(bus: &Connection, zone: &str, facts: &watch::Sender<Facts>) -> zbus::Result<()> {
     timedate1::set_time_zone(bus, zone).await?;
     facts.send_modify(|facts| {
+        facts.zone_writes = facts.zone_writes.wrapping_add(1);
         if let Some(known) = &mut facts.time_zone {
             zone.clone_into(known);
         }
