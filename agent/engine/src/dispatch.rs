@@ -148,10 +148,9 @@ impl Job {
         Self { origin, operation, path, accept: None, payload: Payload::Chunk(chunk) }
     }
 
-    /// A message that is no request of ours; it will be refused.
-    pub(crate) fn unparsed(origin: Origin) -> Self {
-        let path = Path::root();
-        Self { origin, operation: Operation::Read, path, accept: None, payload: Payload::None }
+    /// A message that is no request, or a part of one; it will be refused.
+    pub(crate) fn refused(origin: Origin, like: Operation, path: Path) -> Self {
+        Self { origin, operation: like, path, accept: None, payload: Payload::None }
     }
 }
 

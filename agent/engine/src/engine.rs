@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lwm2m_coap::{Event as CoapEvent, Incoming, Message, Random};
-use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, RequestError, objects};
+use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, objects};
 
 use crate::dispatch::{Job, OpenCall, Origin};
 use crate::observations::Observations;
@@ -374,19 +374,21 @@ impl Engine {
     }
 
     fn server_request(&mut self, origin: Origin, message: Message<'_>, part: Option<Part>) {
-        let job = crate::binding::coap::to_request(message).and_then(|request| {
-            self.record_request(&origin, &request);
-            self.job(origin, request, part)
-        });
-        match job {
+        let request = match crate::binding::coap::to_request(message) {
+            Ok(request) => request,
+            Err(refused) => {
+                let job = Job::refused(origin, refused.like, refused.path);
+                return self.answer(&job, Err(refused.error));
+            }
+        };
+        self.record_request(&origin, &request);
+        match self.job(origin, request, part) {
             Ok(job) => self.dispatch(job),
-            Err(error) => self.refuse_unparsed(origin, error),
+            Err(refused) => {
+                let (job, error) = *refused;
+                self.answer(&job, Err(error));
+            }
         }
-    }
-
-    fn refuse_unparsed(&mut self, origin: Origin, error: RequestError) {
-        let job = Job::unparsed(origin);
-        self.answer(&job, Err(error));
     }
 
     // The conversation, for those who listen.

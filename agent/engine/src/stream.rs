@@ -73,7 +73,7 @@ impl Engine {
         origin: Origin,
         request: Request,
         part: Option<Part>,
-    ) -> Result<Job, RequestError> {
+    ) -> Result<Job, Box<(Job, RequestError)>> {
         let format = request.content.as_ref().and_then(|content| content.format);
         let is_opaque = match format {
             Some(format) => format == ContentFormat::OPAQUE,
@@ -90,7 +90,9 @@ impl Engine {
             return match part {
                 Some(Part { offset, more, .. }) if more || offset > 0 => {
                     let reason = "the resource does not take its value in parts";
-                    Err(RequestError::new(Code::REQUEST_ENTITY_INCOMPLETE, reason))
+                    let error = RequestError::new(Code::REQUEST_ENTITY_INCOMPLETE, reason);
+                    let job = Job::refused(origin, request.operation, request.path);
+                    Err(Box::new((job, error)))
                 }
                 Some(_) | None => Ok(Job::from_request(origin, request)),
             };

@@ -8,13 +8,32 @@ use lwm2m_model::{
     RequestError, WriteMode,
 };
 
+/// A message that is no LwM2M request.
+#[derive(Debug)]
+pub(crate) struct NoRequest {
+    /// The operation that it comes closest to.
+    pub(crate) like: Operation,
+    /// Its target, as far as it names one.
+    pub(crate) path: Path,
+    /// What has to be answered.
+    pub(crate) error: RequestError,
+}
+
 /// Reads a request of a server (the dispatch table of Core 1).
 ///
 /// # Errors
-/// What has to be answered if the message is no LwM2M request.
-pub(crate) fn to_request(mut message: Message<'_>) -> Result<Request, RequestError> {
+/// What is wrong if the message is no LwM2M request.
+pub(crate) fn to_request(mut message: Message<'_>) -> Result<Request, Box<NoRequest>> {
     let payload = std::mem::take(&mut message.payload);
-    let options = Options::read(&message)?;
+    read(&message, payload).map_err(|error| {
+        let options = Options::read(&message).unwrap_or_default();
+        let path = options.path().unwrap_or_default();
+        Box::new(NoRequest { like: options.closest(message.code), path, error })
+    })
+}
+
+fn read(message: &Message<'_>, payload: Cow<'_, [u8]>) -> Result<Request, RequestError> {
+    let options = Options::read(message)?;
     let path = options.path()?;
     let content = content(payload, options.content_format);
     let operation = match message.code {
@@ -96,6 +115,21 @@ impl<'a> Options<'a> {
         })
     }
 
+    /// What people will take a message for that is no request.
+    fn closest(&self, method: Code) -> Operation {
+        match method {
+            method::PUT if !self.queries.is_empty() => {
+                Operation::WriteAttributes(AttributeUpdate::default())
+            }
+            method::PUT => Operation::Write(WriteMode::Replace),
+            method::POST => Operation::Execute,
+            method::DELETE => Operation::Delete,
+            _ if self.observe.is_some() => Operation::Observe(AttributeUpdate::default()),
+            _ if self.accept == Some(ContentFormat::LINK) => Operation::Discover { depth: None },
+            _ => Operation::Read,
+        }
+    }
+
     fn attributes(&self) -> Result<AttributeUpdate, RequestError> {
         AttributeUpdate::parse(self.queries.iter().copied())
             .map_err(|error| bad_request(error.to_string()))
@@ -175,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(draft: &Draft) -> Result<Request, RequestError> {
+    fn parse(draft: &Draft) -> Result<Request, Box<NoRequest>> {
         let datagram = draft.encode(Kind::Confirmable, 1, Token::default());
         to_request(Message::decode(&datagram).unwrap())
     }
@@ -215,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_is_no_operation_gets_its_code() {
-        let code = |draft: &Draft| parse(draft).unwrap_err().code;
+        let code = |draft: &Draft| parse(draft).unwrap_err().error.code;
         assert_eq!(code(&draft(method::GET, "/3/0/7/1/2")), Code::METHOD_NOT_ALLOWED);
         assert_eq!(code(&draft(method::POST, "/3/0/7/1")), Code::METHOD_NOT_ALLOWED);
         assert_eq!(code(&Draft::new(method::POST)), Code::METHOD_NOT_ALLOWED);
@@ -228,6 +262,21 @@ mod tests {
         assert_eq!(code(&observe.option(option::URI_QUERY, b"lt=5&gt=3")), Code::BAD_REQUEST);
         let odd = draft(method::GET, "/3").option_uint(option::OBSERVE, 7);
         assert_eq!(code(&odd), Code::BAD_REQUEST);
+    }
+
+    #[test]
+    fn people_are_told_what_a_refused_message_was_for() {
+        let refused = |draft: &Draft| {
+            let refused = parse(draft).unwrap_err();
+            format!("{} {}", refused.like.name(), refused.path)
+        };
+        let put = draft(method::PUT, "/3/0/9");
+        let twisted = put.option(option::URI_QUERY, b"lt=5").option(option::URI_QUERY, b"gt=3");
+        assert_eq!(refused(&twisted), "Write-Attributes /3/0/9");
+        let observe = draft(method::GET, "/3").option_uint(option::OBSERVE, 0);
+        assert_eq!(refused(&observe.option(option::URI_QUERY, b"pmin=x")), "Observe /3");
+        assert_eq!(refused(&draft(method::DELETE, "/3/x")), "Delete /");
+        assert_eq!(refused(&draft(method::POST, "/3/0/7/1")), "Execute /3/0/7/1");
     }
 
     #[test]
