@@ -336,7 +336,7 @@ impl Engine {
             .get(&object)
             .ok_or_else(|| missing(format!("there is no object /{object}")))?;
         if let Some(instance) = path.instance_id()
-            && !entry.instances.contains(&instance)
+            && !entry.has(instance)
         {
             return Err(missing(format!("there is no instance /{object}/{instance}")));
         }

@@ -48,9 +48,17 @@ pub(crate) type ObjectTable = BTreeMap<u16, ObjectEntry>;
 #[derive(Debug, Clone)]
 pub(crate) struct ObjectEntry {
     pub(crate) definition: Arc<ObjectDef>,
+    /// Ascending.
     pub(crate) instances: Vec<u16>,
     /// Resources whose opaque values it takes chunk by chunk.
     pub(crate) streams: Vec<u16>,
+}
+
+impl ObjectEntry {
+    /// True if it has this instance. There may be ten thousand.
+    pub(crate) fn has(&self, instance: u16) -> bool {
+        self.instances.binary_search(&instance).is_ok()
+    }
 }
 
 /// An action that is done when its answer has had time to arrive.

@@ -36,9 +36,8 @@ impl Engine {
     /// observations of the object see a change.
     pub(crate) fn instances_changed(&mut self, object: u16, before: Vec<u16>) {
         let Some(entry) = self.objects.get(&object) else { return };
-        let now = &entry.instances;
-        let gone: Vec<u16> = before.iter().copied().filter(|id| !now.contains(id)).collect();
-        let changed = before != *now;
+        let gone: Vec<u16> = before.iter().copied().filter(|id| !entry.has(*id)).collect();
+        let changed = before != entry.instances;
         for instance in gone {
             let Ok(path) = Path::object(object).child(instance) else { continue };
             self.removed(&path);

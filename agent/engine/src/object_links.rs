@@ -16,7 +16,7 @@ impl Engine {
     ) -> Result<(), RequestError> {
         let is_there = |of: u16, instance: u16| {
             (object == Some(of) && coming.contains(&instance))
-                || self.objects.get(&of).is_some_and(|entry| entry.instances.contains(&instance))
+                || self.objects.get(&of).is_some_and(|entry| entry.has(instance))
         };
         for entry in entries {
             let wrong = |what: String| {
