@@ -81,7 +81,26 @@ impl Setup {
 impl Agent {
     /// Starts `lwm2md` and waits until it is registered.
     pub(crate) fn start(lwm2md: &Path, setup: Setup, queue: Queue) -> Result<Self> {
+        Self::launch(Command::new(lwm2md), tempfile::tempdir()?, setup, queue)
+    }
+
+    /// Starts the agent with so many instances of an object more, whose definition is
+    /// this XML, without bus and security.
+    pub(crate) fn start_with(device: &Path, definition: &str, instances: u16) -> Result<Self> {
         let directory = tempfile::tempdir()?;
+        let file = directory.path().join("object.xml");
+        fs::write(&file, definition)?;
+        let mut command = Command::new(device);
+        command.arg("--object").arg(&file).args(["--instances", &instances.to_string()]);
+        Self::launch(command, directory, Setup::Bare, Queue::Off)
+    }
+
+    fn launch(
+        mut command: Command,
+        directory: TempDir,
+        setup: Setup,
+        queue: Queue,
+    ) -> Result<Self> {
         let bus = setup.has_bus().then(|| Bus::start(directory.path())).transpose()?;
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         let port = socket.local_addr()?.port();
@@ -90,19 +109,19 @@ impl Agent {
         let state = directory.path().join("state");
 
         let started = Instant::now();
-        let mut child = Command::new(lwm2md)
+        let mut child = command
             .arg("--config")
             .arg(&config)
             .arg("--state-dir")
             .arg(&state)
             .arg("--bus")
             .arg(bus.as_ref().map_or("none", |bus| &bus.address))
-            .args(["--log", "stderr", "--log-level", "warn"])
+            .args(["--log", "stderr", "--log-level", "error"])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
-            .with_context(|| lwm2md.display().to_string())?;
+            .with_context(|| format!("{:?}", command.get_program()))?;
         match Server::accept(&socket, setup.dtls()?.as_ref()) {
             Ok(server) => {
                 let start = server.registered - started;
@@ -112,7 +131,7 @@ impl Agent {
                 // It may have ended by itself, and that is the fault.
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(error.context(format!("{} with {}", lwm2md.display(), setup.name())))
+                Err(error.context(format!("{:?} with {}", command.get_program(), setup.name())))
             }
         }
     }

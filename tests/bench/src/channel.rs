@@ -1,5 +1,6 @@
 //! The server's end of one link, plain or DTLS, with blocking calls.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lwm2m_model::Instant;
 use lwm2m_security::{DtlsServerContext, DtlsServerLink};
-use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg};
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
+use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg, setsockopt};
 
 /// A link to the agent, or to the floor.
 pub(crate) struct Channel {
@@ -18,12 +20,19 @@ pub(crate) struct Channel {
     receive_headers: MultiHeaders<()>,
     send_headers: MultiHeaders<()>,
     buffers: Vec<Vec<u8>>,
+    /// Messages that came with one that was waited for.
+    pending: VecDeque<Vec<u8>>,
 }
 
 impl Channel {
     /// A link over a socket that is connected.
     pub(crate) fn over(socket: UdpSocket) -> Result<Self> {
         socket.set_read_timeout(Some(PATIENCE))?;
+        // A thousand notifications come before anybody receives, since all share a
+        // core. Without the right to take so much the system gives what it allows.
+        if setsockopt(&socket, RcvBufForce, &ROOM).is_err() {
+            setsockopt(&socket, RcvBuf, &ROOM)?;
+        }
         Ok(Self {
             socket,
             secure: None,
@@ -31,6 +40,7 @@ impl Channel {
             receive_headers: MultiHeaders::preallocate(BATCH, None),
             send_headers: MultiHeaders::preallocate(BATCH, None),
             buffers: vec![vec![0; BUFFER]; BATCH],
+            pending: VecDeque::new(),
         })
     }
 
@@ -56,9 +66,25 @@ impl Channel {
         self.send_records()
     }
 
+    /// The next message; waits for it.
+    pub(crate) fn next(&mut self) -> Result<Vec<u8>> {
+        loop {
+            if let Some(message) = self.pending.pop_front() {
+                return Ok(message);
+            }
+            let mut messages = Vec::new();
+            self.receive(|bytes| messages.push(bytes.to_vec()))?;
+            self.pending.extend(messages);
+        }
+    }
+
     /// Waits for datagrams, gives `on` the messages in them and says how many
     /// there were.
     pub(crate) fn receive(&mut self, mut on: impl FnMut(&[u8])) -> Result<usize> {
+        if !self.pending.is_empty() {
+            self.pending.iter().for_each(|message| on(message));
+            return Ok(self.pending.drain(..).count());
+        }
         let mut slices: Vec<[io::IoSliceMut<'_>; 1]> =
             self.buffers.iter_mut().map(|buffer| [io::IoSliceMut::new(buffer)]).collect();
         let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_WAITFORONE);
@@ -118,5 +144,7 @@ fn send_all(
 const BATCH: usize = 32;
 /// More than a datagram of the agent has.
 const BUFFER: usize = 2048;
+/// Bytes of datagrams that wait, with what the kernel adds to each.
+const ROOM: usize = 4 * 1024 * 1024;
 /// What takes longer on a loopback interface is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::channel::Channel;
+use crate::load;
 use crate::process::Process;
-use crate::request::answer_to;
+use crate::request::{Request, answer_to};
 
 /// The floor as a process of its own.
 pub(crate) struct Floor {
@@ -36,6 +37,14 @@ impl Floor {
 
     pub(crate) fn process(&self) -> Process {
         Process::new(self.child.id())
+    }
+
+    /// CPU per answer, of so many with one outstanding.
+    pub(crate) fn microseconds(&mut self, answers: u32) -> Result<f64> {
+        let (process, mut request) = (self.process(), Request::get("3/0/0", None));
+        let cpu =
+            process.cpu_of(|| load::run(&mut self.channel, &mut request, answers, 1).map(drop))?;
+        Ok(cpu.as_secs_f64() * 1e6 / f64::from(answers))
     }
 }
 

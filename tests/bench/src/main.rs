@@ -5,13 +5,17 @@
 //! waits for, so that the figures hold for a device with a single core.
 
 mod agent;
+mod blocks;
 mod bus;
 mod channel;
 mod floor;
 mod load;
 mod measure;
+mod notifications;
 mod process;
+mod push;
 mod request;
+mod scale;
 mod series;
 mod server;
 mod syscalls;
@@ -25,7 +29,7 @@ use clap::{Parser, Subcommand};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use measure::{Part, Plan};
+use measure::{Part, Plan, Programs};
 
 /// Measures lwm2md on the loopback interface.
 #[derive(Debug, Parser)]
@@ -42,6 +46,10 @@ struct Cli {
     /// The agent to measure [default: lwm2md in the directory of this program]
     #[arg(long, value_name = "PROGRAM")]
     lwm2md: Option<PathBuf>,
+
+    /// The agent with objects in memory [default: lwm2m-test-device beside the agent]
+    #[arg(long, value_name = "PROGRAM")]
+    device: Option<PathBuf>,
 
     /// The core to run on [default: the last one that this process may use]
     #[arg(long, value_name = "NUMBER")]
@@ -67,11 +75,12 @@ fn main() -> Result<()> {
         Some(path) => path,
         None => std::env::current_exe()?.with_file_name("lwm2md"),
     };
+    let device = cli.device.unwrap_or_else(|| lwm2md.with_file_name("lwm2m-test-device"));
     let core = pin(cli.core)?;
     let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
     let mut out = std::io::stdout();
     writeln!(out, "{}", table::machine(core))?;
-    let table = measure::run(&lwm2md, &plan, &cli.only)?;
+    let table = measure::run(&Programs { lwm2md, device }, &plan, &cli.only)?;
     writeln!(out, "\n{table}")?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What is measured, in which order, and the budgets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -10,20 +10,29 @@ use clap::ValueEnum;
 use crate::agent::{Agent, Queue, Setup};
 use crate::channel::Channel;
 use crate::floor::Floor;
-use crate::load;
 use crate::process::{Memory, Process};
 use crate::request::Request;
 use crate::series::Series;
 use crate::syscalls::Count;
 use crate::table::Table;
+use crate::{load, notifications, push, scale};
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    /// The agent.
+    pub(crate) lwm2md: PathBuf,
+    /// The agent with objects in memory: `lwm2m-test-device`.
+    pub(crate) device: PathBuf,
+}
 
 /// How much is measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Runs of each figure.
-    rounds: u32,
+    pub(crate) rounds: u32,
     /// Reads in a run.
-    reads: u32,
+    pub(crate) reads: u32,
     /// Reads while system calls are counted.
     traced_reads: u32,
     /// How long wake-ups are counted.
@@ -44,8 +53,14 @@ pub(crate) enum Part {
     Speed,
     /// System calls per read.
     Calls,
-    /// Bytes of messages.
+    /// Bytes of messages, and of a payload in each format.
     Sizes,
+    /// Many notifications due together, and memory of observations.
+    Notifications,
+    /// Small and large trees of objects.
+    Scale,
+    /// Large writes in blocks.
+    Push,
     /// Start, and memory after registration and load.
     Memory,
     /// Wake-ups idle and asleep.
@@ -56,7 +71,8 @@ pub(crate) enum Part {
 ///
 /// # Errors
 /// The agent does not start, or does not do what it should.
-pub(crate) fn run(lwm2md: &Path, plan: &Plan, only: &[Part]) -> Result<Table> {
+pub(crate) fn run(programs: &Programs, plan: &Plan, only: &[Part]) -> Result<Table> {
+    let Programs { lwm2md, device } = programs;
     let mut table = Table::default();
     let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
     for part in parts {
@@ -64,6 +80,9 @@ pub(crate) fn run(lwm2md: &Path, plan: &Plan, only: &[Part]) -> Result<Table> {
             Part::Speed => speed(lwm2md, plan, &mut table)?,
             Part::Calls => calls(lwm2md, plan, &mut table)?,
             Part::Sizes => sizes(lwm2md, &mut table)?,
+            Part::Notifications => notifications::measure(device, plan, &mut table)?,
+            Part::Scale => scale::measure(device, plan, &mut table)?,
+            Part::Push => push::measure(device, plan, &mut table)?,
             Part::Memory => memory(lwm2md, plan, &mut table)?,
             Part::WakeUps => wake_ups(lwm2md, plan, &mut table)?,
         }
@@ -81,7 +100,7 @@ struct Case {
 
 impl Case {
     fn request(&self) -> Request {
-        Request::get(self.path, (self.path == "3/0").then_some(SENML_CBOR))
+        Request::get(self.path, (self.path == "3/0").then_some(SENML_CBOR as u8))
     }
 
     /// Adds a ratio, judged if there is a budget.
@@ -222,17 +241,27 @@ fn calls(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
 fn sizes(lwm2md: &Path, table: &mut Table) -> Result<()> {
     let mut agent = Agent::start(lwm2md, Setup::Bare, Queue::Off)?;
     let server = &mut agent.server;
-    let mut size = |name: &str, bytes: &[u8]| {
-        table.add(name, "bytes", Series::from(bytes.len() as f64));
+    let mut size = |name: &str, bytes: usize| {
+        table.add(name, "bytes", Series::from(bytes as f64));
     };
-    size("Register", &server.register);
-    size("Update", &server.update()?);
+    size("Register", server.register);
+    size("Update", server.update()?.len());
     for (name, path) in [("/3/0/0", "/3/0/0"), ("/3/0 in SenML CBOR", "/3/0")] {
-        let exchange = if path == "/3/0" { server.read_all(path)? } else { server.read(path)? };
-        size(&format!("Read of {name}: request"), &exchange.request);
-        size(&format!("Read of {name}: answer"), &exchange.answer);
+        let exchange =
+            if path == "/3/0" { server.read_in(path, SENML_CBOR)? } else { server.read(path)? };
+        size(&format!("Read of {name}: request"), exchange.request.len());
+        size(&format!("Read of {name}: answer"), exchange.answer.len());
     }
-    size("notification of /3/0/13", &server.notification()?);
+    size("notification of /3/0/13", server.notification()?.len());
+    let mut smallest = None;
+    for (name, format, of_example) in FORMATS {
+        let bytes = server.fetch("/3/0", format)? as f64;
+        let smallest = *smallest.get_or_insert(bytes);
+        let name = format!("payload of /3/0 in {name}");
+        table.add(name.clone(), "bytes", Series::from(bytes));
+        table.note(format!("the example of Core: {of_example}"));
+        table.add(name, "of LwM2M CBOR", Series::from(bytes / smallest));
+    }
     agent.stop()
 }
 
@@ -314,7 +343,15 @@ const CALLS_PER_READ: f64 = 3.0;
 /// Private memory of a registered agent, in the order of [`Setup::ALL`].
 const PRIVATE_MIB: [f64; 3] = [1.2, 2.0, 3.0];
 const MIB: f64 = 1024.0 * 1024.0;
-const SENML_CBOR: u8 = 112;
+const SENML_CBOR: u16 = 112;
+/// Formats of a whole instance, and the bytes that the Device instance of Core 7.5 has
+/// in each.
+const FORMATS: [(&str, u16, &str); 4] = [
+    ("LwM2M CBOR", 11544, "118"),
+    ("TLV", 11542, "121"),
+    ("SenML CBOR", SENML_CBOR, "196"),
+    ("SenML JSON", 110, "about 400"),
+];
 
 /// The agent has done by then what follows a registration.
 const SETTLED: Duration = Duration::from_millis(500);

@@ -47,6 +47,13 @@ impl Process {
         Ok(clock_gettime(clock).context("the process is gone")?.into())
     }
 
+    /// What something costs it, of user and system time.
+    pub(crate) fn cpu_of(self, work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+        let before = self.cpu_time()?;
+        work()?;
+        Ok(self.cpu_time()? - before)
+    }
+
     /// Its time in user mode and in the kernel, in ticks of the kernel: too coarse
     /// for one run, good enough for a share of many.
     pub(crate) fn ticks(self) -> Result<(u64, u64)> {

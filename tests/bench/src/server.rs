@@ -17,9 +17,10 @@ pub(crate) struct Server {
     pub(crate) channel: Channel,
     /// When Register came.
     pub(crate) registered: Instant,
-    /// The datagram of Register, without DTLS.
-    pub(crate) register: Vec<u8>,
-    next_id: u16,
+    /// Bytes of the messages of Register, without DTLS.
+    pub(crate) register: usize,
+    /// The message id, and what tokens are made of.
+    next_id: u32,
 }
 
 /// A request and its answer as they went over the wire, without DTLS.
@@ -32,22 +33,22 @@ impl Server {
     /// Waits for a Register and answers it.
     pub(crate) fn accept(socket: &UdpSocket, dtls: Option<&DtlsServerContext>) -> Result<Self> {
         let mut channel = Channel::accept(socket, dtls)?;
-        let register = next(&mut channel)?;
-        let registered = Instant::now();
-        let packet = parse(&register)?;
-        if packet.header.code != MessageClass::Request(RequestType::Post) || !is_for(&packet, "rd")
-        {
-            bail!("the first message is no Register");
-        }
-        let mut answer = answer(&packet, ResponseType::Created)?;
-        answer.add_option(CoapOption::LocationPath, b"rd".to_vec());
-        answer.add_option(CoapOption::LocationPath, b"1".to_vec());
-        channel.send(&[answer.to_bytes()?])?;
+        let (registered, register) = take_register(&mut channel)?;
         let mut server = Self { channel, registered, register, next_id: FIRST_ID };
         // Register is answered before anything else is: what can be read now
         // shows that the agent knows.
         server.read("/3/0/0")?;
         Ok(server)
+    }
+
+    /// Makes the agent register anew, as one that the server has forgotten.
+    pub(crate) fn register_anew(&mut self) -> Result<()> {
+        let update = self.trigger_update()?;
+        let not_found = answer(&update, ResponseType::NotFound)?;
+        self.channel.send(&[not_found.to_bytes()?])?;
+        take_register(&mut self.channel)?;
+        self.read("/3/0/0")?;
+        Ok(())
     }
 
     /// Reads a path; repeats the request while the agent leaves it unanswered
@@ -56,23 +57,27 @@ impl Server {
         self.exchange(RequestType::Get, path, |_| {})
     }
 
-    /// Reads a path in SenML CBOR.
-    pub(crate) fn read_all(&mut self, path: &str) -> Result<Exchange> {
+    /// Reads a path in a format, or discovers it if that is the link format.
+    pub(crate) fn read_in(&mut self, path: &str, format: u16) -> Result<Exchange> {
         self.exchange(RequestType::Get, path, |packet| {
-            packet.add_option(CoapOption::Accept, vec![SENML_CBOR]);
+            packet.add_option(CoapOption::Accept, uint(format.into()));
         })
     }
 
     /// Makes the agent send an Update, and takes it.
     pub(crate) fn update(&mut self) -> Result<Vec<u8>> {
+        let update = self.trigger_update()?;
+        let answer = answer(&update, ResponseType::Changed)?;
+        self.channel.send(&[answer.to_bytes()?])?;
+        Ok(update.to_bytes()?)
+    }
+
+    fn trigger_update(&mut self) -> Result<Packet> {
         self.exchange(RequestType::Post, "/1/0/8", |_| {})?;
-        let update = next(&mut self.channel)?;
-        let packet = parse(&update)?;
-        if !is_for(&packet, "rd") {
+        let update = parse(&self.channel.next()?)?;
+        if !is_for(&update, "rd") {
             bail!("no Update came after the trigger");
         }
-        let answer = answer(&packet, ResponseType::Changed)?;
-        self.channel.send(&[answer.to_bytes()?])?;
         Ok(update)
     }
 
@@ -84,7 +89,7 @@ impl Server {
             packet.add_option(CoapOption::UriQuery, b"pmin=0".to_vec());
             packet.add_option(CoapOption::UriQuery, b"pmax=1".to_vec());
         })?;
-        let notification = next(&mut self.channel)?;
+        let notification = self.channel.next()?;
         let packet = parse(&notification)?;
         if packet.get_option(CoapOption::Observe).is_none() {
             bail!("no notification came");
@@ -97,45 +102,84 @@ impl Server {
         Ok(notification)
     }
 
-    fn exchange(
+    pub(crate) fn exchange(
         &mut self,
         method: RequestType,
         path: &str,
         more: impl FnOnce(&mut Packet),
     ) -> Result<Exchange> {
+        let request = self.request(method, path, more)?;
+        self.complete(request).with_context(|| format!("{method:?} {path}"))
+    }
+
+    /// Sends a request and takes its answer.
+    pub(crate) fn complete(&mut self, request: Vec<u8>) -> Result<Exchange> {
+        self.channel.send(std::slice::from_ref(&request))?;
+        let answer = self.channel.next()?;
+        let answered = parse(&answer)?;
+        if answered.get_token() != parse(&request)?.get_token() {
+            bail!("what came is no answer");
+        }
+        match answered.header.code {
+            MessageClass::Response(
+                ResponseType::Content | ResponseType::Changed | ResponseType::Continue,
+            ) => Ok(Exchange { request, answer }),
+            code => bail!("{code} {}", String::from_utf8_lossy(&answered.payload)),
+        }
+    }
+
+    /// The next request, as it goes over the wire.
+    pub(crate) fn request(
+        &mut self,
+        method: RequestType,
+        path: &str,
+        more: impl FnOnce(&mut Packet),
+    ) -> Result<Vec<u8>> {
         let mut request = CoapRequest::<()>::new();
         request.set_method(method);
         request.set_path(path);
         let mut packet = request.message;
-        packet.header.message_id = self.next_id;
-        packet.set_token(self.next_id.to_be_bytes().repeat(4));
+        packet.header.message_id = self.next_id as u16;
+        packet.set_token(self.next_id.to_be_bytes().repeat(2));
         self.next_id += 1;
         more(&mut packet);
-        let request = packet.to_bytes()?;
-        self.channel.send(std::slice::from_ref(&request))?;
-        let answer = next(&mut self.channel)?;
-        let answered = parse(&answer)?;
-        if answered.get_token() != packet.get_token() {
-            bail!("{method:?} {path}: what came is no answer");
-        }
-        match answered.header.code {
-            MessageClass::Response(ResponseType::Content | ResponseType::Changed) => {}
-            code => bail!("{method:?} {path}: {code}"),
-        }
-        Ok(Exchange { request, answer })
+        Ok(packet.to_bytes()?)
     }
 }
 
-/// The next message of the agent.
-fn next(channel: &mut Channel) -> Result<Vec<u8>> {
-    let mut message = None;
-    while message.is_none() {
-        channel.receive(|bytes| message = Some(bytes.to_vec()))?;
+/// Takes a Register, in one message or in blocks; says when it was whole and how many
+/// bytes its messages had.
+fn take_register(channel: &mut Channel) -> Result<(Instant, usize)> {
+    let mut bytes = 0;
+    loop {
+        let register = channel.next()?;
+        bytes += register.len();
+        let packet = parse(&register)?;
+        if packet.header.code != MessageClass::Request(RequestType::Post) || !is_for(&packet, "rd")
+        {
+            bail!("a message is no Register");
+        }
+        let block = packet.get_first_option(CoapOption::Block1).cloned();
+        let more =
+            block.as_ref().is_some_and(|block| block.last().is_some_and(|last| last & 8 != 0));
+        let code = if more { ResponseType::Continue } else { ResponseType::Created };
+        let mut answer = answer(&packet, code)?;
+        if let Some(block) = block {
+            answer.add_option(CoapOption::Block1, block);
+        }
+        let registered = Instant::now();
+        if !more {
+            answer.add_option(CoapOption::LocationPath, b"rd".to_vec());
+            answer.add_option(CoapOption::LocationPath, b"1".to_vec());
+        }
+        channel.send(&[answer.to_bytes()?])?;
+        if !more {
+            return Ok((registered, bytes));
+        }
     }
-    message.context("no message came")
 }
 
-fn parse(datagram: &[u8]) -> Result<Packet> {
+pub(crate) fn parse(datagram: &[u8]) -> Result<Packet> {
     Packet::from_bytes(datagram).context("the agent sent something that is no CoAP")
 }
 
@@ -157,9 +201,13 @@ fn answer(request: &Packet, code: ResponseType) -> Result<Packet> {
     Ok(packet)
 }
 
+/// The value of an option that is a number (RFC 7252 3.2).
+pub(crate) fn uint(value: u32) -> Vec<u8> {
+    value.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect()
+}
+
 /// Message ids of these exchanges; the load begins with 1.
-const FIRST_ID: u16 = 0xf000;
-const SENML_CBOR: u8 = 112;
+const FIRST_ID: u32 = 0xf000;
 
 #[cfg(test)]
 mod tests {

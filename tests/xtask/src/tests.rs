@@ -41,7 +41,9 @@ pub(crate) fn ci() -> Result<()> {
 /// Figures of the release build.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     packages::setup(Purpose::Build)?;
-    cargo(&["build", "--release", "--package", "lwm2md", "--package", "lwm2m-bench"])?;
+    let programs = ["lwm2md", "lwm2m-test-device", "lwm2m-bench"];
+    let packages = programs.iter().flat_map(|program| ["--package", program]);
+    cargo(&["build", "--release"].into_iter().chain(packages).collect::<Vec<_>>())?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     crate::run::run(&target()?.join("release/lwm2m-bench").display().to_string(), &arguments)
 }
