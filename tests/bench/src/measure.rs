@@ -270,6 +270,7 @@ fn memory(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
     for (setup, budget) in Setup::ALL.into_iter().zip(PRIVATE_MIB) {
         let mut start = Series::default();
         let (mut registered, mut loaded) = (Vec::new(), Vec::new());
+        let mut used = Ok(Series::default());
         for _ in 0..plan.rounds {
             let mut agent = Agent::start(lwm2md, setup, Queue::Off)?;
             start.push(agent.start.as_secs_f64() * 1e3);
@@ -280,6 +281,15 @@ fn memory(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
                 load::run(channel, &mut request, plan.reads / 10, case.outstanding)?;
             }
             loaded.push(agent.process().memory()?);
+            let (process, channel) = (agent.process(), &mut agent.server.channel);
+            let mut request = Request::get("3/0/0", None);
+            let bytes = process
+                .memory_used_by(|| load::run(channel, &mut request, plan.reads, 1).map(drop));
+            match (&mut used, bytes) {
+                (Ok(used), Ok(bytes)) => used.push(bytes as f64 / MIB),
+                (Ok(_), Err(error)) => used = Err(format!("{error:#}")),
+                (Err(_), _) => {}
+            }
             agent.stop()?;
         }
         let name = setup.name();
@@ -299,6 +309,11 @@ fn memory(lwm2md: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
             table.add(format!("of that not in a file, {what}"), "MiB", anonymous);
             table.add(format!("PSS, {what}"), "MiB", figures(runs, |memory| memory.pss));
             table.add(format!("RSS, {what}"), "MiB", figures(runs, |memory| memory.rss));
+        }
+        let what = format!("private memory that reads of /3/0/0 use, {name}");
+        match used {
+            Ok(used) => table.add(what, "MiB", used),
+            Err(reason) => table.not_run(what, reason),
         }
     }
     Ok(())
