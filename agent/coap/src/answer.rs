@@ -1,7 +1,8 @@
 //! What was answered, for messages that come again (RFC 7252 4.5).
 //!
-//! Two rings: one of entries, one of the bytes they stand for. The oldest goes
-//! first, so a full cache costs no search and no allocation.
+//! Three rings: one of message ids, one of what else there is to know of them, one of
+//! the bytes they stand for. The oldest goes first, so a full cache costs no search and
+//! no allocation; each request is looked for among the ids, and most are new.
 
 use std::collections::VecDeque;
 
@@ -12,13 +13,14 @@ use crate::Config;
 /// Answers by message id of the peer.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
+    ids: VecDeque<u16>,
+    /// As many as there are ids, in the same order.
     entries: VecDeque<Answer>,
     bytes: VecDeque<u8>,
 }
 
 #[derive(Debug)]
 struct Answer {
-    id: u16,
     until: Instant,
     /// Bytes in the ring that are this answer; 0 if there is none to repeat.
     len: usize,
@@ -35,20 +37,27 @@ impl Answers {
                 || self.entries.len() >= config.answer_cache_entries.max(1)
                 || self.bytes.len() > room
         }) {
+            self.ids.pop_front();
             let oldest = self.entries.pop_front().map_or(0, |oldest| oldest.len);
             self.bytes.drain(..oldest.min(self.bytes.len()));
         }
-        self.entries.push_back(Answer { id: answer.id, until: answer.until, len: datagram.len() });
+        self.ids.push_back(answer.id);
+        self.entries.push_back(Answer { until: answer.until, len: datagram.len() });
         self.bytes.extend(datagram);
     }
 
     /// What answered the message with this id; `None` if it is new, empty if
     /// there is nothing to repeat.
     pub(crate) fn find(&self, id: u16, now: Instant) -> Option<Vec<u8>> {
+        // Slices are searched many at a time.
+        let (older, newer) = self.ids.as_slices();
+        if !older.contains(&id) && !newer.contains(&id) {
+            return None;
+        }
         let mut end = self.bytes.len();
-        for answer in self.entries.iter().rev() {
+        for (known, answer) in self.ids.iter().zip(&self.entries).rev() {
             let start = end.saturating_sub(answer.len);
-            if answer.id == id && answer.until > now {
+            if *known == id && answer.until > now {
                 return Some(self.bytes.range(start..end).copied().collect());
             }
             end = start;
@@ -57,6 +66,7 @@ impl Answers {
     }
 
     pub(crate) fn clear(&mut self) {
+        self.ids.clear();
         self.entries.clear();
         self.bytes.clear();
     }
