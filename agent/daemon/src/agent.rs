@@ -4,6 +4,9 @@
 //! the system or of the network; give it to the engine; do what the engine wants.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use lwm2m_engine::{
@@ -123,17 +126,9 @@ impl Agent {
         }
     }
 
-    /// Waits for the next thing to happen and does what follows from it.
+    /// Does what follows from the next thing that happens.
     async fn step(&mut self) {
-        let Self { links, objects, timer, network, asks, heard, .. } = self;
-        let mut on_link = |event: LinkEvent<'_>| heard.note(event);
-        let happened = tokio::select! {
-            () = links.next(&mut on_link) => Happened::Heard,
-            () = timer.fired() => Happened::Time,
-            message = objects.next() => Happened::Object(message),
-            Some(ask) = asks.recv() => Happened::Asked(ask),
-            () = network.next() => Happened::Noticed,
-        };
+        let happened = self.happened().await;
         self.now = clock::now();
         match happened {
             Happened::Heard => self.hear(),
@@ -143,6 +138,40 @@ impl Agent {
             Happened::Asked(ask) => self.asked(ask),
         }
         self.act();
+    }
+
+    /// Waits for the next thing to happen.
+    async fn happened(&mut self) -> Happened {
+        let Self { links, objects, timer, network, asks, heard, .. } = self;
+        let mut on_link = |event: LinkEvent<'_>| heard.note(event);
+        let mut message = pin!(objects.next());
+        let mut woken = false;
+        poll_fn(|cx| {
+            // Most often it is a link that wakes the task, and then nothing else needs
+            // a look. Before that the others come first: links that never fall silent
+            // must not keep them waiting.
+            if woken && links.poll_next(cx, &mut on_link).is_ready() {
+                return Poll::Ready(Happened::Heard);
+            }
+            if timer.poll_fired(cx).is_ready() {
+                return Poll::Ready(Happened::Time);
+            }
+            if let Poll::Ready(message) = message.as_mut().poll(cx) {
+                return Poll::Ready(Happened::Object(message));
+            }
+            if let Poll::Ready(Some(ask)) = asks.poll_recv(cx) {
+                return Poll::Ready(Happened::Asked(ask));
+            }
+            if network.poll_next(cx).is_ready() {
+                return Poll::Ready(Happened::Noticed);
+            }
+            if !woken && links.poll_next(cx, &mut on_link).is_ready() {
+                return Poll::Ready(Happened::Heard);
+            }
+            woken = true;
+            Poll::Pending
+        })
+        .await
     }
 
     /// Tells the engine what the links have said. Each request is through before

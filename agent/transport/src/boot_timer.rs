@@ -64,7 +64,8 @@ impl BootTimer {
         poll_fn(|cx| self.poll_fired(cx)).await;
     }
 
-    fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// [`fired`](Self::fired) for a task that polls.
+    pub fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(wanted) = self.wanted else { return Poll::Pending };
             if self.armed.is_none_or(|armed| wanted < armed) {
