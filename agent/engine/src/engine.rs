@@ -155,8 +155,8 @@ impl Engine {
 
     /// Everything that follows from an input: due timers, samples, datagrams.
     fn settle(&mut self) {
-        let ids: [Option<u16>; MAX_SERVERS] = self.server_ids();
-        for id in ids.iter().flatten().copied() {
+        let ids = self.server_ids();
+        for id in ids.clone() {
             self.endpoint_time(id);
             self.server_time(id);
         }
@@ -164,7 +164,7 @@ impl Engine {
         self.streams_due();
         self.promises_due();
         self.start_samples();
-        for id in ids.iter().flatten().copied() {
+        for id in ids {
             self.tell_stored(id);
             self.drain_endpoint(id);
             self.sleep_if_due(id);
@@ -281,8 +281,7 @@ impl Engine {
     }
 
     fn for_each(&mut self, server: Option<u16>, action: fn(&mut Self, u16)) {
-        let ids = self.server_ids();
-        for id in ids.iter().flatten().copied().filter(|id| server.is_none_or(|only| only == *id)) {
+        for id in self.server_ids().filter(|id| server.is_none_or(|only| only == *id)) {
             action(self, id);
         }
     }
@@ -373,12 +372,14 @@ impl Engine {
         self.servers.iter().find(|(_, server)| server.instance == instance).map(|(id, _)| *id)
     }
 
-    fn server_ids(&self) -> [Option<u16>; MAX_SERVERS] {
+    /// The servers as they are now, without an allocation: this is asked for with
+    /// every input.
+    fn server_ids(&self) -> impl Iterator<Item = u16> + Clone + use<> {
         let mut ids = [None; MAX_SERVERS];
         for (place, id) in ids.iter_mut().zip(self.servers.keys()) {
             *place = Some(*id);
         }
-        ids
+        ids.into_iter().map_while(|id| id)
     }
 
     fn server_request(&mut self, origin: Origin, message: Message<'_>, part: Option<Part>) {
