@@ -4,6 +4,7 @@
 //! of `lwm2md`, and definitions in the XML of the OMA registry.
 
 mod objects;
+mod sink;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +14,8 @@ use lwm2m_bus::Exit;
 use lwm2m_objects::{InMemory, Roots};
 use lwm2md::cli::Cli;
 
+use sink::Sink;
+
 /// The agent with objects of any definition, whose values are held in memory
 #[derive(Debug, Parser)]
 #[command(name = "lwm2m-test-device", version, args_conflicts_with_subcommands = true)]
@@ -20,6 +23,10 @@ struct Arguments {
     /// Definition of an object to add, in the XML of the OMA registry; may be repeated
     #[arg(long = "object", value_name = "FILE")]
     objects: Vec<PathBuf>,
+
+    /// Definition of an object to add that takes opaque values in blocks and keeps nothing
+    #[arg(long, value_name = "FILE")]
+    sink: Option<PathBuf>,
 
     /// Instances that each of these objects has at the start, with a value everywhere
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -35,8 +42,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let objects = match objects::read(&arguments.objects, arguments.instances) {
-        Ok(objects) => objects,
+    let sink = arguments.sink.as_deref().map(objects::definition).transpose();
+    let objects = objects::read(&arguments.objects, arguments.instances);
+    let (objects, sink) = match objects.and_then(|objects| Ok((objects, sink?))) {
+        Ok(added) => added,
         Err(error) => {
             eprintln!("lwm2m-test-device: {error}");
             return Exit::Usage.into();
@@ -50,6 +59,9 @@ fn main() -> ExitCode {
     lwm2md::start(&arguments.daemon, roots, |host| {
         for object in objects {
             host.add(Box::new(InMemory::new(object, host.sender())));
+        }
+        if let Some(definition) = sink {
+            host.add(Box::new(Sink::new(definition)));
         }
     })
 }

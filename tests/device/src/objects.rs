@@ -36,6 +36,17 @@ pub(crate) fn read(files: &[PathBuf], count: u16) -> Result<Vec<MemoryObject>, O
 }
 
 fn read_one(path: &Path, count: u16) -> Result<MemoryObject, ObjectError> {
+    let definition = definition(path)?;
+    if !definition.multiple && count > 1 {
+        return Err(ObjectError::Single { path: path.to_owned(), count });
+    }
+    let mut object = MemoryObject::new(Arc::new(definition));
+    (0..count).for_each(|instance| object.fill(instance));
+    Ok(object)
+}
+
+/// Reads the definition of an object that the agent does not have itself.
+pub(crate) fn definition(path: &Path) -> Result<ObjectDef, ObjectError> {
     let at = || path.to_owned();
     let text =
         std::fs::read_to_string(path).map_err(|source| ObjectError::Read { path: at(), source })?;
@@ -44,10 +55,5 @@ fn read_one(path: &Path, count: u16) -> Result<MemoryObject, ObjectError> {
     if objects::by_id(definition.id).is_some() {
         return Err(ObjectError::Own { path: at(), id: definition.id });
     }
-    if !definition.multiple && count > 1 {
-        return Err(ObjectError::Single { path: at(), count });
-    }
-    let mut object = MemoryObject::new(Arc::new(definition));
-    (0..count).for_each(|instance| object.fill(instance));
-    Ok(object)
+    Ok(definition)
 }
