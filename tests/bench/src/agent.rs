@@ -37,6 +37,15 @@ pub(crate) enum Queue {
     On,
 }
 
+/// An object that is added to those of the agent, by its definition in XML.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Added {
+    /// Its values are held in memory.
+    InMemory { definition: &'static str, instances: u16 },
+    /// Its opaque values are taken chunk by chunk and thrown away.
+    Sink { definition: &'static str },
+}
+
 /// An agent that has registered, and its server.
 pub(crate) struct Agent {
     child: Child,
@@ -84,14 +93,23 @@ impl Agent {
         Self::launch(Command::new(lwm2md), tempfile::tempdir()?, setup, queue)
     }
 
-    /// Starts the agent with so many instances of an object more, whose definition is
-    /// this XML, without bus and security.
-    pub(crate) fn start_with(device: &Path, definition: &str, instances: u16) -> Result<Self> {
+    /// Starts the agent with an object more, without bus and security.
+    pub(crate) fn start_with(device: &Path, object: Added) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let file = directory.path().join("object.xml");
-        fs::write(&file, definition)?;
         let mut command = Command::new(device);
-        command.arg("--object").arg(&file).args(["--instances", &instances.to_string()]);
+        let definition = match object {
+            Added::InMemory { definition, instances } => {
+                command.args(["--instances", &instances.to_string(), "--object"]);
+                definition
+            }
+            Added::Sink { definition } => {
+                command.arg("--sink");
+                definition
+            }
+        };
+        fs::write(&file, definition)?;
+        command.arg(&file);
         Self::launch(command, directory, Setup::Bare, Queue::Off)
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use coap_lite::{CoapOption, MessageType, RequestType};
 
-use crate::agent::Agent;
+use crate::agent::{Added, Agent};
 use crate::blocks::{LARGEST, Push};
 use crate::floor::Floor;
 use crate::measure::Plan;
@@ -22,7 +22,7 @@ use crate::table::Table;
 /// Measures 100 and 1000 observations that become due together.
 pub(crate) fn measure(device: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
     for (count, mark) in [(100, "8.7"), (1000, "138")] {
-        let mut agent = Agent::start_with(device, TEST_OBJECT, 1)?;
+        let mut agent = Agent::start_with(device, TEST_OBJECT)?;
         let mut floor = Floor::start(&agent.server.read("/3/0/0")?.answer)?;
         let process = agent.process();
         let server = &mut agent.server;
@@ -142,7 +142,8 @@ const MULTIPLE_LONG: u8 = 0b1011_0000;
 const INSTANCE_OF_ONE_BYTE: u8 = 0b0100_0001;
 const TLV: u16 = 11542;
 
-pub(crate) const TEST_OBJECT: &str = include_str!("../../registry/3442.xml");
+pub(crate) const TEST_OBJECT: Added =
+    Added::InMemory { definition: include_str!("../../registry/3442.xml"), instances: 1 };
 
 /// CPU per notification that we aim at.
 const MICROSECONDS: f64 = 10.0;

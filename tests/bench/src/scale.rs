@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::agent::Agent;
+use crate::agent::{Added, Agent};
 use crate::floor::Floor;
 use crate::measure::Plan;
 use crate::process::Process;
@@ -27,7 +27,8 @@ struct Sweep {
 pub(crate) fn measure(device: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
     let mut sweeps = SWEEPS.map(|(name, run)| Sweep { name, run, smallest: None });
     for count in INSTANCES {
-        let mut agent = Agent::start_with(device, LOCATION, count)?;
+        let mut agent =
+            Agent::start_with(device, Added::InMemory { definition: LOCATION, instances: count })?;
         let process = agent.process();
         let mut floor = Floor::start(&agent.server.read("/3/0/0")?.answer)?;
         let resources = f64::from(count) * RESOURCES;
