@@ -59,7 +59,8 @@ impl Raw<'_> {
                 _ => None,
             },
             Self::StringOrBase64(text) => match data_type {
-                DataType::String | DataType::Corelnk | DataType::Opaque => {
+                // A link belongs into `ov`; Leshan sends it as text, as in SenML.
+                DataType::String | DataType::Corelnk | DataType::Opaque | DataType::Objlnk => {
                     from_text(text, data_type)
                 }
                 _ => None,
@@ -288,6 +289,7 @@ mod tests {
             (Raw::Time(15.75), T::Time, Value::Time(15)),
             (Raw::Time(-0.25), T::Time, Value::Time(-1)),
             (text("66:0"), T::Objlnk, link.clone()),
+            (Raw::StringOrBase64("66:0".into()), T::Objlnk, link.clone()),
             (Raw::Link(ObjectLink::new(66, 0)), T::Objlnk, link),
             (text("</3/0>"), T::Corelnk, Value::Corelnk("</3/0>".into())),
             (Raw::StringOrBase64("AQL/".into()), T::Opaque, Value::Opaque(vec![1, 2, 255])),
@@ -333,7 +335,7 @@ mod tests {
             (Raw::String("1".into()), T::Integer),
             (Raw::String("AQL/".into()), T::Opaque),
             (Raw::StringOrBase64("1".into()), T::Integer),
-            (Raw::StringOrBase64("66:0".into()), T::Objlnk),
+            (Raw::StringOrBase64("66".into()), T::Objlnk),
             (Raw::StringOrBase64("A".into()), T::Opaque),
             (Raw::Opaque(Cow::Borrowed(b"1")), T::Integer),
             (Raw::Time(1.0), T::Integer),
