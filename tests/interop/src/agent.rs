@@ -22,6 +22,7 @@ pub struct AgentConfig {
     bus: String,
     root: Option<PathBuf>,
     objects: Vec<PathBuf>,
+    instances: u16,
 }
 
 /// A running agent; dropped, it is stopped with SIGTERM.
@@ -70,6 +71,7 @@ impl AgentConfig {
             bus: "none".to_owned(),
             root: None,
             objects: Vec::new(),
+            instances: 1,
         }
     }
 
@@ -101,10 +103,18 @@ impl AgentConfig {
         self
     }
 
-    /// Adds an object by its definition in the XML of the OMA registry, with instance 0.
+    /// Adds an object by its definition in the XML of the OMA registry, with instance 0
+    /// or as many as [`AgentConfig::instances`] says.
     #[must_use]
     pub fn object(mut self, definition: &Path) -> Self {
         self.objects.push(definition.to_owned());
+        self
+    }
+
+    /// How many instances the added objects have, numbered from 0.
+    #[must_use]
+    pub fn instances(mut self, count: u16) -> Self {
+        self.instances = count;
         self
     }
 
@@ -125,6 +135,9 @@ impl AgentConfig {
         let is_plain = self.root.is_none() && self.objects.is_empty();
         let mut command = Command::new(if is_plain { lwm2md()? } else { test_device()? });
         command.args(self.objects.iter().flat_map(|file| ["--object".as_ref(), file.as_os_str()]));
+        if !self.objects.is_empty() {
+            command.arg("--instances").arg(self.instances.to_string());
+        }
         command.args(self.root.iter().flat_map(|root| ["--root".as_ref(), root.as_os_str()]));
         command.arg("--config").arg(&file);
         command.arg("--state-dir").arg(directory.path().join("state"));

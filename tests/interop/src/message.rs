@@ -57,6 +57,8 @@ pub struct Response {
     pub values: Vec<Entry>,
     /// The links of a Discover.
     pub links: Vec<Link>,
+    /// Where an instance was created: Location-Path with slashes.
+    pub location: Option<String>,
     /// The diagnostic payload of an error.
     pub message: Option<String>,
 }
@@ -169,6 +171,7 @@ impl Response {
                 .ok_or_else(|| wrong("payloadHex", json))?,
             values: list(&json["values"]).iter().map(entry).collect::<Result<_, _>>()?,
             links: links(&json["links"])?,
+            location: json["location"].as_str().map(str::to_owned),
             message: json["message"].as_str().map(str::to_owned),
         })
     }

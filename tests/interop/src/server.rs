@@ -138,16 +138,7 @@ impl Server {
         entries: &[Entry],
     ) -> Result<Response, PeerError> {
         let mut command = write_command(endpoint, path, mode, format);
-        let values = entries.iter().filter_map(|entry| Some((&entry.path, entry.value()?)));
-        command["values"] = values
-            .map(|(path, value)| {
-                json!({
-                    "path": path.to_string(),
-                    "type": type_name(value.data_type()),
-                    "value": value_json(value),
-                })
-            })
-            .collect();
+        command["values"] = values_json(entries);
         // A multiple resource has one type.
         if let Some(value) = entries.iter().find_map(Entry::value) {
             command["type"] = json!(type_name(value.data_type()));
@@ -170,6 +161,34 @@ impl Server {
         let mut command = write_command(endpoint, path, mode, Some(format));
         command["payloadHex"] = json!(hex(payload));
         self.request(command)
+    }
+
+    /// Create (Core 6.5) of the instance at `path`, or at an object of one that the device
+    /// numbers: then the paths of `entries` are in instance 0. Leshan alone.
+    ///
+    /// # Errors
+    /// As [`Server::read`]; Leshan lets the device number in TLV alone.
+    pub fn create(
+        &self,
+        endpoint: &str,
+        path: &Path,
+        format: ContentFormat,
+        entries: &[Entry],
+    ) -> Result<Response, PeerError> {
+        self.request(json!({
+            "cmd": "create", "endpoint": endpoint, "path": path.to_string(),
+            "format": format.0, "values": values_json(entries),
+        }))
+    }
+
+    /// Delete (Core 6.6) of an instance or of what lies below one.
+    ///
+    /// # Errors
+    /// As [`Server::read`].
+    pub fn delete(&self, endpoint: &str, path: &Path) -> Result<Response, PeerError> {
+        self.request(json!({
+            "cmd": "delete", "endpoint": endpoint, "path": path.to_string(),
+        }))
     }
 
     /// Write-Attributes (Core 3.4) with attributes as in a query, `pmin=1&pmax=5`.
@@ -326,6 +345,19 @@ fn write_command(
         "cmd": "write", "endpoint": endpoint, "path": path.to_string(), "mode": mode,
         "format": number(format),
     })
+}
+
+fn values_json(entries: &[Entry]) -> Json {
+    let values = entries.iter().filter_map(|entry| Some((&entry.path, entry.value()?)));
+    values
+        .map(|(path, value)| {
+            json!({
+                "path": path.to_string(),
+                "type": type_name(value.data_type()),
+                "value": value_json(value),
+            })
+        })
+        .collect()
 }
 
 fn number(format: Option<ContentFormat>) -> Json {

@@ -52,6 +52,8 @@ final class Commands {
             case "registrations" -> registrations();
             case "read" -> requests.read(command);
             case "write" -> requests.write(command);
+            case "create" -> requests.create(command);
+            case "delete" -> requests.delete(command);
             case "writeAttributes" -> requests.writeAttributes(command);
             case "discover" -> requests.discover(command);
             case "execute" -> requests.execute(command);

@@ -7,9 +7,12 @@ import org.eclipse.leshan.core.link.attributes.InvalidAttributeException;
 import org.eclipse.leshan.core.link.lwm2m.attributes.DefaultLwM2mAttributeParser;
 import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeSet;
 import org.eclipse.leshan.core.node.LwM2mPath;
+import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.observation.SingleObservation;
 import org.eclipse.leshan.core.request.CancelObservationRequest;
+import org.eclipse.leshan.core.request.CreateRequest;
+import org.eclipse.leshan.core.request.DeleteRequest;
 import org.eclipse.leshan.core.request.DiscoverRequest;
 import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
 import org.eclipse.leshan.core.request.ExecuteRequest;
@@ -48,6 +51,29 @@ final class DeviceRequests {
                     default -> throw Command.wrong("mode", "expected replace or update");
                 };
         return send(command, path, new WriteRequest(mode, command.format(), path, Values.node(path, command)));
+    }
+
+    /** At an instance, or at an object: then the device chooses the number, which Leshan can say in TLV alone. */
+    ObjectNode create(Command command) throws CommandException, InterruptedException {
+        LwM2mPath path = command.path();
+        CreateRequest request;
+        if (path.isObject()) {
+            LwM2mResource[] resources =
+                    Values.newInstance(path, command).getResources().values().toArray(LwM2mResource[]::new);
+            request = new CreateRequest(command.format(), path.getObjectId(), resources);
+        } else {
+            request = new CreateRequest(command.format(), path.getObjectId(), Values.newInstance(path, command));
+        }
+        return send(command, path, request);
+    }
+
+    /** Leshan deletes instances alone; {@code send} puts the whole path in, as for what lies below one. */
+    ObjectNode delete(Command command) throws CommandException, InterruptedException {
+        LwM2mPath path = command.path();
+        if (path.getObjectInstanceId() == null) {
+            throw Command.wrong("path", path + " is no instance and nothing below one");
+        }
+        return send(command, path, new DeleteRequest(path.getObjectId(), path.getObjectInstanceId()));
     }
 
     /** Attributes that Leshan knows go through its own parser; others are an extra query. */
@@ -124,6 +150,9 @@ final class DeviceRequests {
         try {
             response = server.send(registration, request, message -> {
                 Request coap = (Request) message;
+                if (request instanceof DeleteRequest) {
+                    coap.getOptions().setUriPath(path.toString().substring(1));
+                }
                 query.forEach(option -> coap.getOptions().addUriQuery(option));
                 coap.setConfirmable(isConfirmable);
             }, timeoutMs);

@@ -101,6 +101,16 @@ final class Values {
         throw Command.wrong("values", target + " takes one value");
     }
 
+    /** The instance to create at {@code target}, or in it where that is an object. */
+    static LwM2mObjectInstance newInstance(LwM2mPath target, Command command) throws CommandException {
+        // Any number will do for the paths of values that the device is to number.
+        LwM2mPath instance = target.isObject() ? target.append(0) : target;
+        if (!instance.isObjectInstance()) {
+            throw Command.wrong("path", target + " is no object or instance");
+        }
+        return instance(instance, command.json.path("values"));
+    }
+
     /** A multiple resource; its type is given apart because the list may be empty. */
     private static LwM2mResource multiple(LwM2mPath target, JsonNode values, Type type) throws CommandException {
         Map<Integer, Object> instances = new TreeMap<>();

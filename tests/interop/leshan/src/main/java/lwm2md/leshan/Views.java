@@ -66,6 +66,9 @@ final class Views {
             if (coap.getOptions().hasObserve()) {
                 view.put("observe", coap.getOptions().getObserve());
             }
+            if (coap.getOptions().getLocationPathCount() > 0) {
+                view.put("location", "/" + coap.getOptions().getLocationPathString());
+            }
             view.put("payloadHex", HexFormat.of().formatHex(coap.getPayload()));
         }
         if (response.getErrorMessage() != null && !response.getErrorMessage().isEmpty()) {
