@@ -8,6 +8,8 @@ use lwm2m_interop::leshan::Leshan;
 use lwm2m_interop::{Agent, AgentConfig, Registration, Response, Server, scenario};
 use lwm2m_model::{Code, ContentFormat, Path, Value, WriteMode};
 
+/// Definitions of objects.
+const REGISTRY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../registry");
 /// The endpoint name of every agent here.
 pub(crate) const ENDPOINT: &str = "urn:dev:ops:0A1B2C-interop-1";
 /// For what happens at once, on a busy machine.
@@ -17,7 +19,7 @@ pub(crate) const LIFETIME: u32 = 3600;
 
 /// A Leshan server that knows the agent's versions of the objects; its own are older.
 pub(crate) fn leshan() -> Leshan {
-    Leshan::new().models(concat!(env!("CARGO_MANIFEST_DIR"), "/../registry"))
+    Leshan::new().models(REGISTRY)
 }
 
 /// Runs `scenario` with a Leshan server and keeps a record of it; without Java it only
@@ -44,6 +46,12 @@ pub(crate) fn with_aiocoap(name: &str, scenario: impl FnOnce(Server)) {
 /// An account without security that will not be updated soon.
 pub(crate) fn nosec(server: SocketAddr) -> AgentConfig {
     AgentConfig::nosec(ENDPOINT, server).account("lifetime", LIFETIME)
+}
+
+/// An account without security, and the test object with the initial values of its
+/// definition in instance 0.
+pub(crate) fn with_test_object(server: SocketAddr) -> AgentConfig {
+    nosec(server).object(&std::path::Path::new(REGISTRY).join("3442.xml"))
 }
 
 /// An agent that is registered at `server`.

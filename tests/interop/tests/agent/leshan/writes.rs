@@ -138,12 +138,13 @@ fn attributes_are_taken_where_they_make_sense() {
 #[test]
 fn execute_runs_what_can_be_run() {
     with_leshan("executes and refuses to execute", &leshan(), |server| {
-        let _agent = registered(&server);
+        let _agent = register(&server, &with_test_object(server.coap_address()));
         for (target, arguments, code) in [
             ("/3/0/12", None, Code::CHANGED),
-            ("/3/0/12", Some("0='all',1"), Code::CHANGED),
+            ("/3442/0/3", Some("0='all',1"), Code::CHANGED),
+            // They take no argument, and must not happen.
+            ("/3/0/12", Some("0='all',1"), Code::BAD_REQUEST),
             ("/1/0/8", Some("5='x'"), Code::BAD_REQUEST),
-            // It takes no argument, and it must not happen.
             ("/1/0/4", Some("0"), Code::BAD_REQUEST),
             ("/3/0/16", None, Code::METHOD_NOT_ALLOWED),
             ("/3/0/16", Some("0"), Code::METHOD_NOT_ALLOWED),
@@ -154,6 +155,10 @@ fn execute_runs_what_can_be_run() {
             let answer = server.execute(ENDPOINT, &path(target), arguments).unwrap();
             assert_eq!(answer.code, Some(code), "{target} {arguments:?}: {answer:?}");
         }
+        // The test object lists the arguments that it was given.
+        let answer = server.read(ENDPOINT, &path("/3442/0/4"), None).unwrap();
+        assert_eq!(answer.value(&path("/3442/0/4/0")), Some(&text("all")), "{answer:?}");
+        assert_eq!(answer.value(&path("/3442/0/4/1")), Some(&text("")), "{answer:?}");
         assert_eq!(server.registrations().unwrap().len(), 1);
     });
 }
