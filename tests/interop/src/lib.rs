@@ -1,6 +1,7 @@
 //! Foreign peers for the agent: Leshan, aiocoap and libcoap, started and driven by tests.
 //!
-//! [`Leshan`](leshan::Leshan) and [`Aiocoap`](aiocoap::Aiocoap) start LwM2M servers that
+//! [`Leshan`](leshan::Leshan), [`Aiocoap`](aiocoap::Aiocoap) and
+//! [`LibcoapRs`](libcoap_rs::LibcoapRs) start LwM2M servers that
 //! are driven through a [`Server`]; [`libcoap`] runs a CoAP server that takes
 //! registrations and a CoAP client that can speak from that server's port. Each has an
 //! `available()` that says whether this machine can run it. [`Agent`] runs the agent
@@ -12,6 +13,7 @@ mod error;
 mod json_process;
 pub mod leshan;
 pub mod libcoap;
+pub mod libcoap_rs;
 mod message;
 pub mod program;
 pub mod scenario;

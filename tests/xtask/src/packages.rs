@@ -66,15 +66,21 @@ fn is_root() -> bool {
 }
 
 const BUILD: &[&str] = &["gcc", "libc6-dev", "libsqlite3-dev", "libssl-dev", "pkg-config"];
-/// For the tests: a bus and doubles of its services, foreign CoAP and DTLS stacks,
-/// network namespaces, time zones; RAUC with what its laboratory is made from (`gdbus`,
+/// For the tests: a bus and doubles of its services, foreign CoAP and DTLS stacks
+/// (libcoap-rs is built with autotools and libclang), network namespaces that lose
+/// datagrams, time zones; RAUC with what its laboratory is made from (`gdbus`,
 /// `losetup`).
 const TESTS: &[&str] = &[
+    "autoconf",
+    "automake",
     "dbus",
     "iproute2",
+    "libclang-dev",
     "libcoap3-bin",
     "libglib2.0-bin",
+    "libtool",
     "mount",
+    "nftables",
     "openssl",
     "python3",
     "python3-dbusmock",

@@ -3,5 +3,6 @@
 mod aiocoap;
 mod leshan;
 mod libcoap;
+mod libcoap_rs;
 mod raw;
 mod support;
