@@ -21,6 +21,7 @@ from aiocoap import error, resource  # noqa: E402
 
 DEFAULT_TIMEOUT_MS = 10_000
 BIND_ATTEMPTS = 20
+CHALLENGE = b"are you there?"
 
 
 class CommandError(Exception):
@@ -100,9 +101,31 @@ def parse_links(text):
     return links
 
 
+class Site(resource.Site):
+    """A site that tells of each request with a block option, before they are put together."""
+
+    async def render_to_pipe(self, pipe):
+        request = pipe.request
+        for name, block in (("block1", request.opt.block1), ("block2", request.opt.block2)):
+            if block is not None:
+                write_line({
+                    "event": "block",
+                    "method": str(request.code),
+                    "path": "/" + "/".join(request.opt.uri_path),
+                    "option": name,
+                    "number": block.block_number,
+                    "more": block.more,
+                    "size": block.size,
+                    "tagHex": "".join(tag.hex() for tag in request.opt.request_tag or ()),
+                })
+        return await super().render_to_pipe(pipe)
+
+
 class Server:
-    def __init__(self):
-        self.site = resource.Site()
+    def __init__(self, options):
+        self.options = options
+        self.tuning = type("Tuning", (aiocoap.Reliable,), {"ACK_TIMEOUT": options.ack_timeout})
+        self.site = Site()
         self.site.add_resource(["rd"], RegistrationInterface(self))
         self.context = None
         self.registrations = {}
@@ -170,6 +193,10 @@ class RegistrationInterface(resource.Resource):
         self.server = server
 
     async def render_post(self, request):
+        if self.server.options.challenge and request.opt.echo != CHALLENGE:
+            answer = answered(request, aiocoap.UNAUTHORIZED)
+            answer.opt.echo = CHALLENGE
+            return answer
         given = parameters(request)
         if not given.get("ep"):
             return answered(request, aiocoap.BAD_REQUEST, message="ep is missing")
@@ -179,7 +206,11 @@ class RegistrationInterface(resource.Resource):
             return answered(request, aiocoap.BAD_REQUEST, message=str(wrong))
         self.server.last_identifier += 1
         await self.server.register(registration)
+        # Later than aiocoap waits with the answer: an empty acknowledgement goes before it.
+        await asyncio.sleep(self.server.options.answer_after)
         answer = answered(request, aiocoap.CREATED, location=f"rd/{registration.identifier}")
+        answer.payload = bytes(self.server.options.answer_bytes)
+        answer.transport_tuning = self.server.tuning()
         answer.opt.location_path = ("rd", registration.identifier)
         return answer
 
@@ -263,6 +294,9 @@ class Commands:
     async def read(self, command):
         return await self.send(command, self.message(command, aiocoap.GET, accept=command.get("format")))
 
+    async def delete(self, command):
+        return await self.send(command, self.message(command, aiocoap.DELETE))
+
     async def discover(self, command):
         return await self.send(command, self.message(command, aiocoap.GET, accept=40))
 
@@ -324,7 +358,7 @@ class Commands:
             raise CommandError("notRegistered", f"{command['endpoint']} is not registered")
         message = aiocoap.Message(
             code=code,
-            transport_tuning=aiocoap.Reliable if command.get("confirmable", True) else aiocoap.Unreliable,
+            transport_tuning=self.server.tuning() if command.get("confirmable", True) else aiocoap.Unreliable,
         )
         message.remote = registration.remote
         message.opt.uri_path = tuple(filter(None, command["path"].split("/")))
@@ -358,6 +392,7 @@ class Commands:
         "registrations": registrations,
         "read": read,
         "write": write,
+        "delete": delete,
         "writeAttributes": write_attributes,
         "discover": discover,
         "execute": execute,
@@ -372,8 +407,12 @@ def timeout(command):
 
 
 async def main():
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    server = Server()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ack-timeout", type=float, default=2.0, help="seconds")
+    parser.add_argument("--answer-after", type=float, default=0.0, help="seconds, of a Register")
+    parser.add_argument("--answer-bytes", type=int, default=0, help="payload of the answer to a Register")
+    parser.add_argument("--challenge", action="store_true", help="asks for an Echo (RFC 9175 2)")
+    server = Server(parser.parse_args())
     write_line({"event": "ready", "coap": await server.bind()})
     commands = Commands(server)
     reader = asyncio.StreamReader()

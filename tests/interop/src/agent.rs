@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
 
-use crate::{PeerError, program};
+use crate::{Namespace, PeerError, program};
 
 /// A configuration with one account, number 101.
 #[derive(Debug, Clone)]
@@ -23,6 +23,7 @@ pub struct AgentConfig {
     root: Option<PathBuf>,
     objects: Vec<PathBuf>,
     instances: u16,
+    namespace: Option<Namespace>,
 }
 
 /// A running agent; dropped, it is stopped with SIGTERM.
@@ -72,6 +73,7 @@ impl AgentConfig {
             root: None,
             objects: Vec::new(),
             instances: 1,
+            namespace: None,
         }
     }
 
@@ -118,6 +120,13 @@ impl AgentConfig {
         self
     }
 
+    /// Runs the agent in a network of its own.
+    #[must_use]
+    pub fn namespace(mut self, namespace: &Namespace) -> Self {
+        self.namespace = Some(namespace.clone());
+        self
+    }
+
     /// Builds the agent if it is not built, and starts it.
     ///
     /// # Errors
@@ -133,7 +142,8 @@ impl AgentConfig {
             .map_err(|e| PeerError::system(file.display().to_string(), e))?;
         // The daemon itself takes neither.
         let is_plain = self.root.is_none() && self.objects.is_empty();
-        let mut command = Command::new(if is_plain { lwm2md()? } else { test_device()? });
+        let program = if is_plain { lwm2md()? } else { test_device()? };
+        let mut command = Namespace::command(self.namespace.as_ref(), program);
         command.args(self.objects.iter().flat_map(|file| ["--object".as_ref(), file.as_os_str()]));
         if !self.objects.is_empty() {
             command.arg("--instances").arg(self.instances.to_string());

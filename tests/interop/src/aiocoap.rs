@@ -6,11 +6,17 @@ use std::time::Duration;
 
 use crate::program::{self, Output};
 use crate::setup::{Setup, source_directory, target_directory};
-use crate::{PeerError, Server};
+use crate::{Namespace, PeerError, Server};
 
 /// An aiocoap server to start: CoAP without security, no LwM2M formats.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Aiocoap;
+#[derive(Debug, Clone, Default)]
+pub struct Aiocoap {
+    namespace: Option<Namespace>,
+    ack_timeout: Option<Duration>,
+    answer_after: Duration,
+    answer_bytes: usize,
+    challenge: bool,
+}
 
 /// True if this machine has a Python that can make virtual environments.
 pub fn available() -> bool {
@@ -21,14 +27,58 @@ pub fn available() -> bool {
 }
 
 impl Aiocoap {
+    /// A server that answers at once.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs the server in a network of its own.
+    #[must_use]
+    pub fn namespace(self, namespace: &Namespace) -> Self {
+        Self { namespace: Some(namespace.clone()), ..self }
+    }
+
+    /// ACK_TIMEOUT of what the server sends by itself (RFC 7252 4.8); 2 s by default.
+    #[must_use]
+    pub fn ack_timeout(self, timeout: Duration) -> Self {
+        Self { ack_timeout: Some(timeout), ..self }
+    }
+
+    /// Lets a Register wait for its answer, which is a separate one then (RFC 7252 5.2.2).
+    #[must_use]
+    pub fn answer_after(self, time: Duration) -> Self {
+        Self { answer_after: time, ..self }
+    }
+
+    /// Gives the answer to a Register a payload of zeros, in blocks above 1024.
+    #[must_use]
+    pub fn answer_bytes(self, bytes: usize) -> Self {
+        Self { answer_bytes: bytes, ..self }
+    }
+
+    /// Takes a Register only with the Echo that it was challenged for (RFC 9175 2).
+    #[must_use]
+    pub fn challenge(self) -> Self {
+        Self { challenge: true, ..self }
+    }
+
     /// Installs aiocoap if it is not installed, starts the server and waits until it listens.
     ///
     /// # Errors
     /// [`PeerError::Setup`] with the output of pip, or what starting a process can give.
-    pub fn start(self) -> Result<Server, PeerError> {
+    pub fn start(&self) -> Result<Server, PeerError> {
         let environment = install()?;
-        let mut command = Command::new(environment.join("bin/python"));
+        let mut command =
+            Namespace::command(self.namespace.as_ref(), environment.join("bin/python"));
         command.arg(source_directory().join("aiocoap/server.py"));
+        if let Some(timeout) = self.ack_timeout {
+            command.arg("--ack-timeout").arg(timeout.as_secs_f64().to_string());
+        }
+        command.arg("--answer-after").arg(self.answer_after.as_secs_f64().to_string());
+        command.arg("--answer-bytes").arg(self.answer_bytes.to_string());
+        if self.challenge {
+            command.arg("--challenge");
+        }
         Server::start("aiocoap", &mut command)
     }
 }

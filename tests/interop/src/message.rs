@@ -125,6 +125,19 @@ pub enum Event {
         /// Diagnostic payload.
         message: Option<String>,
     },
+    /// A request of a device had a block option (RFC 7959); aiocoap alone tells it.
+    Block {
+        /// `POST`, `PUT`.
+        method: String,
+        /// Uri-Path with slashes.
+        path: String,
+        /// `block1` or `block2`.
+        option: String,
+        /// Number of the block.
+        number: u32,
+        /// Request-Tag (RFC 9175 3); empty without one.
+        tag: Vec<u8>,
+    },
 }
 
 impl Registration {
@@ -207,6 +220,19 @@ impl Event {
                     .collect(),
                 code: code(json)?,
                 message: json["message"].as_str().map(str::to_owned),
+            },
+            "block" => Self::Block {
+                method: text(json, "method")?,
+                path: text(json, "path")?,
+                option: text(json, "option")?,
+                number: json["number"]
+                    .as_u64()
+                    .and_then(|number| u32::try_from(number).ok())
+                    .ok_or_else(|| wrong("number", json))?,
+                tag: json["tagHex"]
+                    .as_str()
+                    .and_then(bytes)
+                    .ok_or_else(|| wrong("tagHex", json))?,
             },
             _ => return Err(wrong("event", json)),
         })

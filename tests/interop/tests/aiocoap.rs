@@ -19,7 +19,7 @@ fn a_device_registers_is_read_written_observed_and_leaves() {
         eprintln!("not run: no Python with virtual environments here");
         return;
     }
-    let mut server = Aiocoap.start().unwrap();
+    let mut server = Aiocoap::new().start().unwrap();
     let mut device = FakeDevice::connect(server.coap_address());
     let answer = device.request(RequestType::Post, &["rd"], &["lwm2m=1.2"]);
     assert_eq!(answer.header.get_code(), "4.00");
@@ -71,7 +71,7 @@ fn a_deregistered_device_is_gone() {
         eprintln!("not run: no Python with virtual environments here");
         return;
     }
-    let server = Aiocoap.start().unwrap();
+    let server = Aiocoap::new().start().unwrap();
     let mut device = FakeDevice::connect(server.coap_address());
     let location = device.register("dev", "1.1").unwrap();
     let location: Vec<_> = location.iter().map(String::as_str).collect();
@@ -88,7 +88,7 @@ fn the_plain_client_shows_what_a_server_answers() {
         eprintln!("not run: no Python with virtual environments here");
         return;
     }
-    let server = Aiocoap.start().unwrap();
+    let server = Aiocoap::new().start().unwrap();
     let uri = format!("coap://{}/nothing", server.coap_address());
     let output = aiocoap::client(&[&uri], LIMIT).unwrap();
     assert!(output.stderr.contains("4.04"), "{output:?}");

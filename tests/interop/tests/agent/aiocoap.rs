@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lwm2m_interop::aiocoap::Aiocoap;
 use lwm2m_interop::{CancelBy, Event, Refusal};
 use lwm2m_model::{Code, ContentFormat, Path, Version, WriteMode};
 
@@ -9,7 +10,7 @@ use crate::support::*;
 
 #[test]
 fn a_server_of_1_2_is_taken_at_its_word() {
-    with_aiocoap("registers with 1.2, updates and leaves", |server| {
+    with_aiocoap("registers with 1.2, updates and leaves", &Aiocoap::new(), |server| {
         let config = nosec(server.coap_address()).general("deregister_on_stop", true);
         let (agent, registration) = register(&server, &config);
         assert_eq!(registration.version, Version::V1_2);
@@ -27,7 +28,7 @@ fn a_server_of_1_2_is_taken_at_its_word() {
 
 #[test]
 fn reads_writes_and_observations_work() {
-    with_aiocoap("is read, written and observed", |server| {
+    with_aiocoap("is read, written and observed", &Aiocoap::new(), |server| {
         // aiocoap answers only a confirmable notification with a Reset.
         let config = nosec(server.coap_address()).account("confirmable_notifications", true);
         let (agent, _) = register(&server, &config);
@@ -56,7 +57,7 @@ fn reads_writes_and_observations_work() {
 
 #[test]
 fn rubbish_in_payloads_and_arguments_is_refused() {
-    with_aiocoap("refuses rubbish", |server| {
+    with_aiocoap("refuses rubbish", &Aiocoap::new(), |server| {
         let _agent = registered(&server);
         for (target, format, payload) in [
             ("/1/0/1", ContentFormat::TEXT, &b"soon"[..]),
@@ -88,7 +89,7 @@ fn rubbish_in_payloads_and_arguments_is_refused() {
 
 #[test]
 fn a_body_comes_in_small_blocks() {
-    with_aiocoap("is read in small blocks", |server| {
+    with_aiocoap("is read in small blocks", &Aiocoap::new(), |server| {
         let _agent = registered(&server);
         let whole = server.read(ENDPOINT, &path("/1/0"), Some(ContentFormat::SENML_CBOR)).unwrap();
         let command = serde_json::json!({
@@ -102,7 +103,7 @@ fn a_body_comes_in_small_blocks() {
 
 #[test]
 fn a_sleeping_agent_is_deaf_and_wakes_with_an_update() {
-    with_aiocoap("sleeps in queue mode", |mut server| {
+    with_aiocoap("sleeps in queue mode", &Aiocoap::new(), |mut server| {
         let config = nosec(server.coap_address())
             .account("queue_mode", true)
             .account("awake_time", 1)

@@ -34,12 +34,12 @@ pub(crate) fn with_leshan(name: &str, leshan: &Leshan, scenario: impl FnOnce(Ser
 }
 
 /// As [`with_leshan`], with an aiocoap server.
-pub(crate) fn with_aiocoap(name: &str, scenario: impl FnOnce(Server)) {
+pub(crate) fn with_aiocoap(name: &str, aiocoap: &Aiocoap, scenario: impl FnOnce(Server)) {
     if !lwm2m_interop::aiocoap::available() {
         eprintln!("not run: {name}: no Python with virtual environments here");
         return;
     }
-    scenario(Aiocoap.start().unwrap());
+    scenario(aiocoap.start().unwrap());
     scenario::ran("aiocoap", name).unwrap();
 }
 
