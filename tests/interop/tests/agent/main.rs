@@ -1,6 +1,7 @@
 //! The agent against foreign peers: one test for each scenario.
 
 mod aiocoap;
+mod attributes;
 mod blocks;
 mod leshan;
 mod libcoap;
