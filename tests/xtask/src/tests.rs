@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::packages::{self, Purpose};
-use crate::run::{cargo, is_there, output, root, target};
+use crate::run::{cargo, output, root, target};
 use crate::{demo, graph, requirements};
 
 /// Every test that needs no special hardware.
@@ -16,15 +16,16 @@ pub(crate) fn test() -> Result<()> {
     // The tests against foreign peers would build it, without a word, while they run.
     cargo(&["build", "--package", "lwm2md", "--package", "lwm2m-test-device"])?;
     cargo(&["test", "--workspace", "--no-fail-fast"])?;
-    let leshan = leshan_scenarios(&log)?;
-    let rauc = rauc_scenarios(&log)?;
+    let foreign: Vec<String> =
+        FOREIGN.iter().map(|foreign| foreign.judge(&log)).collect::<Result<_>>()?;
     for script in SCRIPTS {
         let script = root().join("tests/server/scripts").join(script).display().to_string();
         demo::play(&["--script".into(), script.clone()])?;
         demo::play(&["--script".into(), script, "--loss".into(), "20".into()])?;
     }
     let disk = disk_faults();
-    eprintln!("test: {leshan}\ntest: {rauc}\ntest: {disk}\ntest: everything that ran passed");
+    foreign.iter().for_each(|line| eprintln!("test: {line}"));
+    eprintln!("test: {disk}\ntest: everything that ran passed");
     Ok(())
 }
 
@@ -48,42 +49,43 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     crate::run::run(&target()?.join("release/lwm2m-bench").display().to_string(), &arguments)
 }
 
-/// Interop with Leshan needs Java; where it is, enough scenarios must have run. Says
-/// which it was.
-fn leshan_scenarios(log: &Path) -> Result<String> {
-    // As the scenarios themselves judge it.
-    if !["java", "javac", "mvn"].iter().all(|program| is_there(program)) {
-        return Ok("NOT RUN: interop with Leshan (needs java, javac and mvn)".into());
-    }
-    let names = scenarios(log, "leshan ");
-    if names.len() < LEAST_LESHAN_SCENARIOS {
-        bail!(
-            "only {} scenarios with Leshan ran, expected {LEAST_LESHAN_SCENARIOS} or more: {names:?}",
-            names.len()
-        );
-    }
-    let java = output("java", &["--version"])?;
-    let java = java.lines().next().unwrap_or_default();
-    Ok(format!("{} scenarios with Leshan ran ({java})", names.len()))
+/// Scenarios against foreign programs, which say themselves what the machine lacks.
+struct Foreign {
+    /// As the record names it.
+    name: &'static str,
+    /// For people.
+    what: &'static str,
+    /// How many there are: fewer means that some fell silent.
+    least: usize,
+    /// The version of the peer, where it is this machine's.
+    version: Option<fn() -> Result<String>>,
 }
 
-/// The tests with RAUC say themselves what the machine lacks for them; else enough of
-/// them must have run. Says which it was.
-fn rauc_scenarios(log: &Path) -> Result<String> {
-    if let Some(reason) = scenarios(log, "not-run rauc ").first() {
-        return Ok(format!("NOT RUN: tests with RAUC ({reason})"));
+impl Foreign {
+    /// Says how many ran, or why none; fails when too few did.
+    fn judge(&self, log: &Path) -> Result<String> {
+        let Self { name, what, least, version } = self;
+        if let Some(reason) = scenarios(log, &format!("not-run {name} ")).first() {
+            return Ok(format!("NOT RUN: {what} ({reason})"));
+        }
+        let names = scenarios(log, &format!("{name} "));
+        if names.len() < *least {
+            bail!("{what}: only {} ran, expected {least} or more: {names:?}", names.len());
+        }
+        let version = version.map_or_else(|| Ok(String::new()), |version| version())?;
+        let version = version.lines().next().map(|line| format!(" ({line})")).unwrap_or_default();
+        Ok(format!("{what}: {} ran{version}", names.len()))
     }
-    let names = scenarios(log, "rauc ");
-    if names.len() < LEAST_RAUC_SCENARIOS {
-        bail!(
-            "only {} scenarios with RAUC ran, expected {LEAST_RAUC_SCENARIOS} or more: {names:?}",
-            names.len()
-        );
-    }
+}
+
+fn java() -> Result<String> {
+    output("java", &["--version"])
+}
+
+fn rauc() -> Result<String> {
     // The tests take another program from this variable too.
     let rauc = std::env::var("RAUC").unwrap_or_else(|_| "rauc".into());
-    let version = output(&rauc, &["--version"])?;
-    Ok(format!("{} scenarios with RAUC ran ({})", names.len(), version.trim()))
+    output(&rauc, &["--version"])
 }
 
 /// The tests of the store under faults of the disk need strace and the right to trace,
@@ -107,5 +109,11 @@ fn scenarios(log: &Path, start: &str) -> Vec<String> {
 
 /// What the demo is played with, in tests/server/scripts.
 const SCRIPTS: [&str; 2] = ["first-light.txt", "object-3442.txt"];
-const LEAST_LESHAN_SCENARIOS: usize = 10;
-const LEAST_RAUC_SCENARIOS: usize = 15;
+const FOREIGN: [Foreign; 6] = [
+    Foreign { name: "leshan", what: "scenarios with Leshan", least: 61, version: Some(java) },
+    Foreign { name: "aiocoap", what: "scenarios with aiocoap", least: 15, version: None },
+    Foreign { name: "libcoap", what: "scenarios with libcoap", least: 4, version: None },
+    Foreign { name: "libcoap-rs", what: "scenarios with libcoap-rs", least: 3, version: None },
+    Foreign { name: "loss", what: "scenarios under loss", least: 4, version: None },
+    Foreign { name: "rauc", what: "tests with RAUC", least: 15, version: Some(rauc) },
+];

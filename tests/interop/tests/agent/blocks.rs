@@ -205,8 +205,7 @@ fn disturbed(
     scenario: impl FnOnce(&Server, lwm2m_interop::AgentConfig),
 ) {
     let Some(namespace) = Namespace::new().unwrap() else {
-        eprintln!("not run: {name}: a network of its own needs root, ip, nft and nf_tables");
-        return;
+        return not_run(name, "loss", "needs root, ip, nft and nf_tables");
     };
     with_aiocoap(name, &aiocoap.namespace(&namespace), |mut server| {
         server.set_timeout(UNDER_LOSS);
@@ -220,6 +219,7 @@ fn disturbed(
             (disturbance.double, counted.doubled),
         ];
         assert!(happened.iter().all(|(asked, count)| *asked == 0 || *count > 0), "{counted:?}");
+        lwm2m_interop::scenario::ran("loss", name).unwrap();
     });
 }
 

@@ -79,8 +79,7 @@ fn links_are_discovered() {
 /// it only says so.
 fn with_libcoap(name: &str, scenario: impl FnOnce(CoapServer)) {
     if !libcoap::available() {
-        eprintln!("not run: {name}: no libcoap programs here");
-        return;
+        return not_run(name, "libcoap", "needs the programs of libcoap");
     }
     scenario(libcoap::start_server().unwrap());
     scenario::ran("libcoap", name).unwrap();

@@ -56,8 +56,7 @@ fn a_long_value_is_written_and_read_back() {
 /// built it only says so.
 fn with_libcoap_rs(name: &str, scenario: impl FnOnce(Server)) {
     if !libcoap_rs::available() {
-        eprintln!("not run: {name}: no autotools or no libclang here");
-        return;
+        return not_run(name, "libcoap-rs", "needs autotools and libclang");
     }
     scenario(LibcoapRs.start().unwrap());
     scenario::ran("libcoap-rs", name).unwrap();

@@ -26,8 +26,7 @@ pub(crate) fn leshan() -> Leshan {
 /// says so.
 pub(crate) fn with_leshan(name: &str, leshan: &Leshan, scenario: impl FnOnce(Server)) {
     if !lwm2m_interop::leshan::java_available() {
-        eprintln!("not run: {name}: no Java compiler and Maven here");
-        return;
+        return not_run(name, "leshan", "needs java, javac and mvn");
     }
     scenario(leshan.start().unwrap());
     scenario::ran("leshan", name).unwrap();
@@ -36,11 +35,16 @@ pub(crate) fn with_leshan(name: &str, leshan: &Leshan, scenario: impl FnOnce(Ser
 /// As [`with_leshan`], with an aiocoap server.
 pub(crate) fn with_aiocoap(name: &str, aiocoap: &Aiocoap, scenario: impl FnOnce(Server)) {
     if !lwm2m_interop::aiocoap::available() {
-        eprintln!("not run: {name}: no Python with virtual environments here");
-        return;
+        return not_run(name, "aiocoap", "needs Python with virtual environments");
     }
     scenario(aiocoap.start().unwrap());
     scenario::ran("aiocoap", name).unwrap();
+}
+
+/// Says that a scenario is left out, also to whoever reads the record.
+pub(crate) fn not_run(name: &str, peer: &str, reason: &str) {
+    eprintln!("not run: {name}: {reason}");
+    scenario::not_run(peer, reason).unwrap();
 }
 
 /// An account without security that will not be updated soon.
