@@ -6,14 +6,12 @@
 //! with the agent's own crates, so that a mistake does not cancel itself out. It panics
 //! where the agent does not do what a case wants: that is what fails the test.
 
-mod bus;
 mod judge;
 mod lab;
 mod message;
 pub mod payload;
 mod secure;
 
-pub use bus::{Bus, Double};
 pub use judge::{Judge, LIMIT};
 pub use lab::{Lab, Machine, c1, c1_psk, c3, c4, c12, endpoint};
 pub use message::{Ask, Message};

@@ -241,7 +241,11 @@ class RegisteredDevice(resource.Resource):
 
 
 def response_view(response):
-    view = {"code": response.code.dotted, "payloadHex": response.payload.hex()}
+    view = {
+        "code": response.code.dotted,
+        "payloadHex": response.payload.hex(),
+        "separate": response.mtype is aiocoap.CON,
+    }
     if response.opt.content_format is not None:
         view["format"] = int(response.opt.content_format)
     if response.opt.observe is not None:

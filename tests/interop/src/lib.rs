@@ -1,14 +1,16 @@
 //! Foreign peers for the agent: Leshan, aiocoap and libcoap, started and driven by tests.
 //!
 //! [`Leshan`](leshan::Leshan), [`Aiocoap`](aiocoap::Aiocoap) and
-//! [`LibcoapRs`](libcoap_rs::LibcoapRs) start LwM2M servers that
-//! are driven through a [`Server`]; [`libcoap`] runs a CoAP server that takes
-//! registrations and a CoAP client that can speak from that server's port. Each has an
-//! `available()` that says whether this machine can run it. [`Agent`] runs the agent
-//! itself against them. `README.md` says what works.
+//! [`LibcoapRs`](libcoap_rs::LibcoapRs) start LwM2M servers that are driven through a
+//! [`Server`]; [`libcoap`] runs a CoAP server that takes registrations and a CoAP client
+//! that can speak from that server's port. Each has an `available()` that says whether
+//! this machine can run it. [`Agent`] runs the agent itself against them, in a
+//! [`Namespace`] with loss if need be, and on a [`Bus`] with doubles of services.
+//! `README.md` says what works.
 
 mod agent;
 pub mod aiocoap;
+mod bus;
 mod error;
 mod json_process;
 pub mod leshan;
@@ -22,6 +24,7 @@ mod server;
 pub mod setup;
 
 pub use agent::{Agent, AgentConfig};
+pub use bus::{Bus, Double};
 pub use error::{PeerError, Refusal};
 pub use message::{Event, Link, Registration, Response};
 pub use namespace::{Disturbance, Disturbed, Namespace};

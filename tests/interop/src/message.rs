@@ -47,6 +47,9 @@ pub struct Link {
 pub struct Response {
     /// Response code; `None` only when nothing was sent, as in a passive cancellation.
     pub code: Option<Code>,
+    /// True if it was a confirmable message of its own (RFC 7252 5.2.2), or a confirmable
+    /// notification; aiocoap alone tells it.
+    pub is_separate: bool,
     /// Content-Format.
     pub format: Option<ContentFormat>,
     /// The Observe option.
@@ -178,6 +181,7 @@ impl Response {
         let format = number("format").and_then(|n| u16::try_from(n).ok()).map(ContentFormat);
         Ok(Self {
             code: json["code"].is_string().then(|| code(json)).transpose()?,
+            is_separate: json["separate"] == true,
             format,
             observe: number("observe"),
             payload: bytes(json["payloadHex"].as_str().unwrap_or_default())

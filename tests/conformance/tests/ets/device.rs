@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lwm2m_conformance::payload::{TEXT, TLV, senml};
-use lwm2m_conformance::{Ask, Bus, Judge, LIMIT, Lab, c1, c3};
+use lwm2m_conformance::{Ask, Judge, LIMIT, Lab, c1, c3};
+use lwm2m_interop::Bus;
 use serde_json::json;
 
 /// OBJ-64. The machine goes on; a restart of the agent stands for the reboot.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lwm2m_interop::aiocoap::Aiocoap;
-use lwm2m_interop::{Disturbance, Event, Namespace, Server};
+use lwm2m_interop::{AgentConfig, Bus, Disturbance, Double, Event, Namespace, Server, scenario};
 use lwm2m_model::{Code, ContentFormat, WriteMode};
 
 use crate::support::*;
@@ -93,6 +93,66 @@ fn a_separate_answer_registers() {
         assert_eq!(read_text(&server, "/3/0/16"), "U");
         registered_once(&server.take_events().unwrap());
     });
+}
+
+/// TRN-41: a slow service of the device is no reason to be asked again.
+#[test]
+fn a_slow_write_is_answered_separately() {
+    let name = "answers a slow Write separately";
+    let Some(slow) = slow_clock(name) else { return };
+    with_aiocoap(name, &Aiocoap::new(), |server| {
+        let config = nosec(server.coap_address()).bus(&slow.bus.address());
+        slow.set_zone(&server, &config);
+    });
+}
+
+/// TRN-41, 40: the answer is sent until it is acknowledged, and the clock is set once.
+#[test]
+fn a_slow_write_is_answered_under_loss() {
+    let name = "answers a slow Write separately under loss";
+    let Some(slow) = slow_clock(name) else { return };
+    // The third datagram is the answer, and then the acknowledgement of its repetition.
+    let loss = Disturbance { lose_to_server: 3, lose_to_device: 3, double: 0 };
+    disturbed(name, Aiocoap::new(), &loss, |server, config| {
+        slow.set_zone(server, &config.bus(&slow.bus.address()));
+    });
+}
+
+/// A private bus with a timedated that takes its time.
+struct SlowClock {
+    name: &'static str,
+    bus: Bus,
+    timedated: Double,
+}
+
+fn slow_clock(name: &'static str) -> Option<SlowClock> {
+    let Some(bus) = Bus::start() else {
+        not_run(name, "slow-clock", "needs dbus-daemon and python3-dbusmock");
+        return None;
+    };
+    let timedated = bus.double(TIMEDATED, "timedated", r#"{"Timezone": "Asia/Tokyo"}"#);
+    bus.delay(TIMEDATED, "SetTimezone", "sb", LONGER_THAN_ANSWERS_TAKE);
+    Some(SlowClock { name, bus, timedated })
+}
+
+impl SlowClock {
+    fn set_zone(&self, server: &Server, config: &AgentConfig) {
+        let agent = config.start().unwrap();
+        server.wait_registration(ENDPOINT, UNDER_LOSS).unwrap();
+        agent.wait_log("registered with LwM2M 1.2", UNDER_LOSS).unwrap();
+        agent.wait_log("is on the bus", LIMIT).unwrap();
+        let (mode, format) = (WriteMode::Replace, ContentFormat::TEXT);
+        let zone = path("/3/0/15");
+        let answer = server.write_payload(ENDPOINT, &zone, mode, format, b"Europe/Paris").unwrap();
+        assert_eq!((answer.code, answer.is_separate), (Some(Code::CHANGED), true), "{answer:?}");
+        let calls = self.timedated.calls();
+        let set = calls.iter().filter(|call| call.starts_with("SetTimezone")).count();
+        assert_eq!(set, 1, "{calls:?}");
+        // What takes no time is answered with the acknowledgement.
+        let quick = server.read(ENDPOINT, &path("/3/0/16"), Some(format)).unwrap();
+        assert!(!quick.is_separate, "{quick:?}");
+        scenario::ran("slow-clock", self.name).unwrap();
+    }
 }
 
 /// TRN-30, 37, 40: the same in a network that loses every third datagram each way.
@@ -202,7 +262,7 @@ fn disturbed(
     name: &str,
     aiocoap: Aiocoap,
     disturbance: &Disturbance,
-    scenario: impl FnOnce(&Server, lwm2m_interop::AgentConfig),
+    scenario: impl FnOnce(&Server, AgentConfig),
 ) {
     let Some(namespace) = Namespace::new().unwrap() else {
         return not_run(name, "loss", "needs root, ip, nft and nf_tables");
@@ -219,7 +279,7 @@ fn disturbed(
             (disturbance.double, counted.doubled),
         ];
         assert!(happened.iter().all(|(asked, count)| *asked == 0 || *count > 0), "{counted:?}");
-        lwm2m_interop::scenario::ran("loss", name).unwrap();
+        scenario::ran("loss", name).unwrap();
     });
 }
 
@@ -228,6 +288,9 @@ fn hasty() -> Aiocoap {
     Aiocoap::new().ack_timeout(Duration::from_millis(300))
 }
 
+const TIMEDATED: &str = "org.freedesktop.timedate1";
+/// The agent answers with an empty acknowledgement after one second.
+const LONGER_THAN_ANSWERS_TAKE: Duration = Duration::from_secs(2);
 /// Links to which take about 3 KiB.
 const INSTANCES: u16 = 250;
 const EXECUTIONS: usize = 12;

@@ -6,10 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use lwm2m_interop::program::Running;
 use tempfile::TempDir;
 
-use crate::LIMIT;
+use crate::program::Running;
 
 /// A bus of its own; it ends with the value.
 pub struct Bus {
@@ -61,17 +60,36 @@ impl Bus {
         Double { _mock: mock, log }
     }
 
+    /// Lets a method of the double with this name take its time, and do nothing else.
+    ///
+    /// # Panics
+    /// If the double does not take it.
+    pub fn delay(&self, name: &str, method: &str, signature: &str, time: Duration) {
+        let mut add = self.send(name, &format!("/{}", name.replace('.', "/")));
+        add.arg("org.freedesktop.DBus.Mock.AddMethod");
+        add.args([name, method, signature, ""].map(|text| format!("string:{text}")));
+        add.arg(format!("string:import time; time.sleep({})", time.as_secs_f64()));
+        let added = add.status().is_ok_and(|status| status.success());
+        assert!(added, "{name} takes another {method}");
+    }
+
     /// Waits until somebody owns a name.
     fn wait_owner(&self, name: &str) {
         let has_owner = || {
-            let mut ask = Command::new("dbus-send");
-            ask.arg(format!("--bus={}", self.address()));
-            ask.args(["--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"]);
+            let mut ask = self.send("org.freedesktop.DBus", "/org/freedesktop/DBus");
             ask.args(["org.freedesktop.DBus.GetNameOwner", &format!("string:{name}")]);
-            ask.stdout(Stdio::null()).stderr(Stdio::null());
             ask.status().is_ok_and(|status| status.success())
         };
         wait(&format!("an owner of {name}"), has_owner);
+    }
+
+    /// A call, without its method.
+    fn send(&self, name: &str, path: &str) -> Command {
+        let mut send = Command::new("dbus-send");
+        send.arg(format!("--bus={}", self.address()));
+        send.args(["--print-reply", &format!("--dest={name}"), path]);
+        send.stdout(Stdio::null()).stderr(Stdio::null());
+        send
     }
 }
 
@@ -101,6 +119,8 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// For what takes no time, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(20);
 /// What a log has beside the calls of methods.
 const OTHERS: [&str; 3] = ["Get", "Set /", "emit "];
 /// The system's own Python, which sees Debian's packages.
