@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use lwm2m_model::Code;
 
-use crate::block::Block;
+use crate::block::{Block, MAX_SZX};
 use crate::event::Refusal;
 use crate::message::uint;
 use crate::{Message, Random, method, option};
@@ -23,6 +23,19 @@ pub struct CacheKey {
 }
 
 impl CacheKey {
+    /// The key of an observation whose request is not at hand any more: the later blocks
+    /// of its notifications are asked for by a request of their own, and answered anew.
+    pub fn without_request(block_szx: Option<u8>) -> Self {
+        let nothing = Representation(0);
+        let szx = block_szx.filter(|szx| *szx <= MAX_SZX);
+        Self { representation: nothing, outline: Outline(0), szx }
+    }
+
+    /// The size exponent of the blocks that the request asked for, 0..=6.
+    pub fn block_szx(self) -> Option<u8> {
+        self.szx
+    }
+
     /// The first block in the size that the request asked for (RFC 7959 2.4, 2.6).
     pub(crate) fn first_block(self) -> Option<Block> {
         self.szx.map(Block::first)
