@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lwm2m_model::record::BootId;
 use lwm2m_model::{Instant, Now};
 use nix::time::{ClockId, clock_gettime};
 
@@ -9,6 +10,19 @@ use nix::time::{ClockId, clock_gettime};
 /// while nobody has set it since power came on ([`Now::from_clocks`]).
 pub fn now() -> Now {
     Now::from_clocks(boot(), wall(SystemTime::now()))
+}
+
+/// What tells this boot of the system from others; zeros where the kernel does not say.
+pub fn boot_id() -> BootId {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    BootId(read_boot_id(&text).unwrap_or_default())
+}
+
+/// Hexadecimal digits with hyphens between them.
+fn read_boot_id(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok()?;
+    Some(number.to_be_bytes())
 }
 
 /// CLOCK_BOOTTIME alone.
@@ -34,6 +48,15 @@ mod tests {
         for (time, shown) in [(UNIX_EPOCH - ms, 0), (UNIX_EPOCH, 0), (UNIX_EPOCH + ms, 1)] {
             assert_eq!(wall(time), shown, "{time:?}");
         }
+    }
+
+    #[test]
+    fn the_boot_id_is_the_same_while_the_system_runs() {
+        assert_eq!(boot_id(), boot_id());
+        let text = "01234567-89ab-cdef-0011-223344556677\n";
+        let expected = 0x0123_4567_89ab_cdef_0011_2233_4455_6677_u128.to_be_bytes();
+        assert_eq!(read_boot_id(text), Some(expected));
+        assert_eq!(read_boot_id("no such thing"), None);
     }
 
     #[test]
