@@ -268,6 +268,11 @@ impl Agent {
                 Output::LocalReply { id, result } => self.local_reply(id, result),
                 Output::LocalNotify { id, entries } => self.local_notify(id, &entries),
                 Output::Event(event) => self.event(&event),
+                Output::Persist { ticket, .. } => {
+                    // Nothing is kept yet, so nothing can be lost on the way.
+                    let done = Input::Persisted { ticket, result: Ok(()) };
+                    self.engine.handle(self.now, done);
+                }
                 Output::Stopped => self.stopped = true,
             }
         }

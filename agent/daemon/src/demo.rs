@@ -134,6 +134,7 @@ fn agent(
         bindings: config::BINDINGS.into(),
         accounts: vec![account],
         coap,
+        boot: clock::boot_id(),
         seed: seed()?,
     };
     let mut objects = ObjectHost::new(clock::now);

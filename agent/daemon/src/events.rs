@@ -23,6 +23,7 @@ pub fn message_id(event: &Event) -> Option<&'static str> {
         Event::Refused { .. } => "ecc812cacba34f4a9eaa84e1648a4965",
         Event::Done { .. } => "e9b7051b219f4cb1a3a5605f61870b24",
         Event::StreamEnded { .. } => "35ab88c609a743ce884d7e78f10fea4c",
+        Event::NotPersisted { .. } => "db21974b234d45a38eb8d75b6c935074",
         _ => return None,
     })
 }
@@ -46,7 +47,7 @@ pub fn log_event(event: &Event, now: Instant) {
 struct Line {
     level: Level,
     text: String,
-    server: u16,
+    server: Option<u16>,
     path: Option<String>,
     result: Option<String>,
 }
@@ -57,7 +58,7 @@ fn line(event: &Event, now: Instant) -> Option<Line> {
     let line = |level, server: u16, text: String| Line {
         level,
         text: format!("server {server}: {text}"),
-        server,
+        server: Some(server),
         path: None,
         result: None,
     };
@@ -116,6 +117,13 @@ fn line(event: &Event, now: Instant) -> Option<Line> {
         Event::StreamEnded { server, path, reason } => Line {
             path: Some(path.to_string()),
             ..line(Level::INFO, *server, format!("Write {path} broke off: {reason}"))
+        },
+        Event::NotPersisted { reason } => Line {
+            level: Level::WARN,
+            text: format!("what has changed cannot be stored: {reason}"),
+            server: None,
+            path: None,
+            result: None,
         },
         // Messages are for `lwm2mctl monitor`.
         _ => return None,
@@ -218,15 +226,21 @@ mod tests {
     fn events_read_as_sentences_with_the_time_of_the_next_attempt() {
         for (event, level, text) in events() {
             let line = line(&event, at(1000)).unwrap();
-            assert_eq!((line.level, line.server), (level, 101), "{event:?}");
+            assert_eq!((line.level, line.server), (level, Some(101)), "{event:?}");
             assert_eq!(line.text, format!("server 101: {text}"));
         }
+        let event = Event::NotPersisted { reason: "disk full".into() };
+        let line = line(&event, at(1000)).unwrap();
+        assert_eq!((line.level, line.server), (Level::WARN, None));
+        assert_eq!(line.text, "what has changed cannot be stored: disk full");
     }
 
     #[test]
     fn every_kind_has_its_own_message_id() {
-        let ids: Vec<_> = events().iter().filter_map(|(event, ..)| message_id(event)).collect();
+        let of_device = Event::NotPersisted { reason: String::new() };
+        let mut ids: Vec<_> = events().iter().filter_map(|(event, ..)| message_id(event)).collect();
         assert_eq!(ids.len(), events().len());
+        ids.extend(message_id(&of_device));
         assert!(ids.iter().all(|id| id.len() == 32));
         // AttemptFailed is in the table twice.
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len() - 1);

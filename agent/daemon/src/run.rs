@@ -67,7 +67,7 @@ async fn serve(
         }
     };
     let seed = seed()?;
-    let engine = loaded.config.engine_config(loaded.endpoint.clone(), seed);
+    let engine = loaded.config.engine_config(loaded.endpoint.clone(), clock::boot_id(), seed);
     let mut objects = ObjectHost::new(clock::now);
     let device = loaded.device.clone();
     objects.add(Box::new(Device::new(device, roots, handle, objects.sender())));

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use lwm2m_model::Version;
+use lwm2m_model::record::{BootId, Fingerprint};
 
 /// What is fixed when the engine is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,9 @@ pub struct EngineConfig {
     pub accounts: Vec<Account>,
     /// Transmission parameters of CoAP and its limits.
     pub coap: lwm2m_coap::Config,
+    /// Tells this boot of the system from others, so that a moment can be placed after
+    /// a restart of the program.
+    pub boot: BootId,
     /// Seed of every random choice: tokens, message ids, jitter.
     pub seed: [u8; 32],
 }
@@ -114,6 +118,48 @@ impl Account {
             && self.security == changed.security
             && self.identity == changed.identity
             && self.queue_mode == changed.queue_mode
+    }
+
+    /// What tells this account from another one in the same place of the configuration.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let Self {
+            short_server_id,
+            uri,
+            security,
+            identity,
+            lifetime,
+            binding,
+            queue_mode,
+            awake_time,
+            default_pmin,
+            default_pmax,
+            disable_timeout,
+            notification_storing,
+            confirmable_notifications,
+            retry: Retry { count, timer, sequence_delay, sequence_count },
+            trigger,
+            preferred_transport,
+            mute_send,
+        } = self;
+        let awake = awake_time.map(|time| time.as_millis());
+        // A field that is added later must add nothing while it has its default: what
+        // servers wrote outlives a new version of the agent.
+        let numbers = format!(
+            "{short_server_id} {} {lifetime} {queue_mode} {awake:?} {default_pmin:?} \
+             {default_pmax:?} {disable_timeout} {notification_storing} \
+             {confirmable_notifications} {count} {timer} {sequence_delay} {sequence_count} \
+             {trigger:?} {preferred_transport:?} {mute_send:?}",
+            security.number()
+        );
+        let fields = [uri.as_str(), identity, binding, &numbers];
+        Fingerprint::of(fields.map(str::as_bytes))
+    }
+
+    /// The same for what [`Account::keeps_registration`] compares.
+    pub(crate) fn registration_fingerprint(&self) -> Fingerprint {
+        let numbers = format!("{} {}", self.security.number(), self.queue_mode);
+        let fields = [self.uri.as_str(), self.identity.as_str(), &numbers];
+        Fingerprint::of(fields.map(str::as_bytes))
     }
 
     /// An account with every optional resource at its default.

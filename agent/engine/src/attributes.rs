@@ -25,26 +25,55 @@ impl Attached {
             .fold(Attributes::default(), |below, depth| below.or(&self.at(&path.truncated(depth))))
     }
 
-    /// Changes what is attached at a path.
+    /// What is attached at a path after an update.
     ///
     /// # Errors
     /// 5.03 beyond [`MAX_ATTACHED`] paths.
+    pub(crate) fn after(
+        &self,
+        path: &Path,
+        update: &AttributeUpdate,
+    ) -> Result<Attributes, RequestError> {
+        let mut attributes = self.at(path);
+        update.apply(&mut attributes);
+        let is_new = !attributes.is_empty() && !self.0.contains_key(path);
+        if is_new && self.0.len() >= MAX_ATTACHED {
+            let reason = "this server has attached attributes to too many paths";
+            return Err(RequestError::new(Code::SERVICE_UNAVAILABLE, reason));
+        }
+        Ok(attributes)
+    }
+
+    /// Changes what is attached at a path.
+    ///
+    /// # Errors
+    /// As [`Attached::after`].
     pub(crate) fn update(
         &mut self,
         path: &Path,
         update: &AttributeUpdate,
     ) -> Result<(), RequestError> {
-        let mut attributes = self.at(path);
-        update.apply(&mut attributes);
+        let attributes = self.after(path, update)?;
+        self.set(path, attributes);
+        Ok(())
+    }
+
+    /// Sets what is attached at a path; false if there are too many.
+    pub(crate) fn set(&mut self, path: &Path, attributes: Attributes) -> bool {
         if attributes.is_empty() {
             self.0.remove(path);
-        } else if self.0.len() >= MAX_ATTACHED && !self.0.contains_key(path) {
-            let reason = "this server has attached attributes to too many paths";
-            return Err(RequestError::new(Code::SERVICE_UNAVAILABLE, reason));
-        } else {
+            return true;
+        }
+        let fits = self.0.len() < MAX_ATTACHED || self.0.contains_key(path);
+        if fits {
             self.0.insert(path.clone(), attributes);
         }
-        Ok(())
+        fits
+    }
+
+    /// The paths at and below `path` to which something is attached.
+    pub(crate) fn below(&self, path: &Path) -> impl Iterator<Item = &Path> {
+        self.0.keys().filter(|attached| path.contains(attached))
     }
 
     /// Forgets what is attached at and below a path.

@@ -20,6 +20,7 @@ use lwm2m_model::{
 
 use crate::engine::Engine;
 use crate::observations::ObservationId;
+use crate::persistence::Deed;
 use crate::stream::{Chunk, Owner};
 use crate::{Call, CallId, CallOperation, Output, attributes, create, values};
 
@@ -33,6 +34,14 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    /// The token of a server's request.
+    pub(crate) fn token(&self) -> Option<Token> {
+        match self {
+            Self::Server { token, .. } => Some(*token),
+            Self::Local { .. } => None,
+        }
+    }
+
     /// The server that asked.
     pub(crate) fn server(&self) -> Option<u16> {
         match self {
@@ -121,6 +130,14 @@ impl Job {
         let Request { operation, path, accept, content } = request;
         let payload = content.map_or(Payload::None, Payload::Wire);
         Self { origin, operation, path, accept, payload }
+    }
+
+    /// The size exponent of blocks that a server's request asks for.
+    pub(crate) fn block_szx(&self) -> Option<u8> {
+        match self.origin {
+            Origin::Server { key, .. } => key.block_szx(),
+            Origin::Local { .. } => None,
+        }
     }
 
     /// A Write of the operator, whose values have their types already.
@@ -238,10 +255,15 @@ impl Engine {
                 let result = self.security_object(&call);
                 self.complete(call.id, pending, result);
             }
-            Some(id::SERVER) => {
-                let result = self.server_object(&call);
-                self.complete(call.id, pending, result);
-            }
+            Some(id::SERVER) => match (&call.operation, pending) {
+                (CallOperation::Write { .. }, Pending::Act { job }) => {
+                    self.promise(Deed::Write { call, job });
+                }
+                (_, pending) => {
+                    let result = self.server_object(&call);
+                    self.complete(call.id, pending, result);
+                }
+            },
             object if pending.job().is_some() && self.is_busy(object) => {
                 self.complete(call.id, pending, Err(busy()));
             }

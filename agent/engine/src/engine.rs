@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lwm2m_coap::{Event as CoapEvent, Incoming, Message, Random};
+use lwm2m_model::record::Key;
 use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, objects};
 
 use crate::dispatch::{Job, OpenCall, Origin};
 use crate::observations::Observations;
+use crate::persistence::Persistence;
 use crate::server::{Phase, Server, Then};
 use crate::stream::{Part, Streams, streamable};
 use crate::{
@@ -39,6 +41,7 @@ pub struct Engine {
     /// Promised actions that wait for their answer to be on the wire.
     pub(crate) promised: Vec<Promise>,
     pub(crate) monitor: bool,
+    pub(crate) persistence: Persistence,
 }
 
 /// Objects by Object ID.
@@ -89,6 +92,7 @@ impl Engine {
             stopping: false,
             promised: Vec::new(),
             monitor: false,
+            persistence: Persistence::default(),
         };
         for account in std::mem::take(&mut engine.config.accounts) {
             engine.add_server(account);
@@ -114,6 +118,7 @@ impl Engine {
             Input::Object { definition, instances, streams } => {
                 self.object(definition, instances, streams);
             }
+            Input::Persisted { ticket, result } => self.persisted(ticket, result),
             Input::NetworkChanged => self.network_changed(),
             Input::Command(command) => self.command(command),
         }
@@ -133,7 +138,12 @@ impl Engine {
         });
         let promised = self.promised.iter().map(|promise| Some(promise.at));
         let overdue = self.calls.first_key_value().map(|(_, open)| open.until);
-        let own = [overdue, self.observations.next_deadline(), self.next_stream_end()];
+        let own = [
+            overdue,
+            self.observations.next_deadline(),
+            self.persistence.next_deadline(),
+            self.next_stream_end(),
+        ];
         servers.chain(promised).chain(own).flatten().min()
     }
 
@@ -141,6 +151,7 @@ impl Engine {
     pub fn status(&self) -> Status {
         Status {
             endpoint: self.config.endpoint.clone(),
+            not_persisted: self.persistence.failure().map(str::to_owned),
             servers: self.servers.values().map(|server| self.server_status(server)).collect(),
             objects: self
                 .objects
@@ -163,13 +174,16 @@ impl Engine {
         self.calls_overdue();
         self.streams_due();
         self.promises_due();
+        self.commit();
         self.start_samples();
         for id in ids {
             self.tell_stored(id);
             self.drain_endpoint(id);
             self.sleep_if_due(id);
         }
-        if self.stopping && self.servers.values().all(|server| server.phase == Phase::Stopped) {
+        self.commit(); // what has been marked meanwhile
+        let all_stopped = || self.servers.values().all(|server| server.phase == Phase::Stopped);
+        if self.stopping && all_stopped() && !self.persistence.is_busy() {
             self.stopping = false;
             self.outputs.push_back(Output::Stopped);
         }
@@ -323,6 +337,8 @@ impl Engine {
                 Some(server) => {
                     let goes_on =
                         server.configured.keeps_registration(&account) && !server.is_leaving();
+                    self.persistence.mark(Key::Account(id));
+                    self.persistence.mark(Key::Registration(id));
                     server.configured = account.clone();
                     server.account = account;
                     if goes_on {
@@ -357,7 +373,10 @@ impl Engine {
         let streams = streamable(&definition, streams);
         let before = self.objects.insert(id, ObjectEntry { definition, instances, streams });
         self.set_streams();
-        self.instances_changed(id, before.map(|entry| entry.instances).unwrap_or_default());
+        match before {
+            Some(before) => self.instances_changed(id, before.instances),
+            None => self.object_appeared(id),
+        }
         self.object_list_changed();
     }
 
@@ -447,6 +466,7 @@ pub const MAX_SERVERS: usize = 16;
 #[cfg(test)]
 mod tests {
     use lwm2m_model::Version;
+    use lwm2m_model::record::BootId;
 
     use super::*;
 
@@ -466,6 +486,7 @@ mod tests {
             version: Version::V1_2,
             min_version: Version::V1_0,
             bindings: "U".into(),
+            boot: BootId([0; 16]),
             accounts: accounts(&[101, 102]),
             coap: lwm2m_coap::Config::default(),
             seed: [0; 32],

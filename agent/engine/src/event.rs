@@ -112,6 +112,12 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// What has changed could not be stored; requests that depend on it are refused
+    /// until it can.
+    NotPersisted {
+        /// Why, one line.
+        reason: String,
+    },
     /// One LwM2M message, while [`crate::Monitor::On`].
     Message(Box<MessageRecord>),
 }

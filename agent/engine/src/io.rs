@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lwm2m_model::record::Change;
 use lwm2m_model::{Entry, ObjectDef, Path, Request, RequestError};
 
 use crate::{Account, Call, CallId, CallResult, Event};
@@ -11,6 +12,10 @@ use crate::{Account, Call, CallId, CallResult, Event};
 /// One attempt to reach a server; a new one for each time the link is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId(pub u32);
+
+/// Names a commit of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
 
 /// What happens to the engine.
 #[derive(Debug)]
@@ -59,6 +64,13 @@ pub enum Input<'a> {
         /// [`CallOperation::Stream`](crate::CallOperation::Stream). Any but a single
         /// opaque resource is passed over.
         streams: Vec<u16>,
+    },
+    /// An [`Output::Persist`] was carried out.
+    Persisted {
+        /// Its name.
+        ticket: Ticket,
+        /// It is on the medium, or why it is not, in one line.
+        result: Result<(), String>,
     },
     /// The network of the device has changed (an address, a route): links that
     /// wait for their next attempt are tried now.
@@ -187,6 +199,14 @@ pub enum Output {
     },
     /// Ask an object.
     Call(Call),
+    /// Make these changes outlive a power cut, all of them or none; answered by
+    /// `Persisted`. There is one at a time.
+    Persist {
+        /// Its name.
+        ticket: Ticket,
+        /// The changes, no two of the same key.
+        changes: Vec<Change>,
+    },
     /// What is observed, or is no more: an object whose values have no event
     /// source samples them so often, and says `Changed`.
     Watch {

@@ -24,9 +24,11 @@ mod object_links;
 mod object_list;
 mod observations;
 mod observe;
+mod persistence;
 mod queue_mode;
 mod registration;
 mod reply;
+mod restore;
 mod server;
 mod server_object;
 mod status;
@@ -42,7 +44,8 @@ pub use call::{Call, CallId, CallOperation, CallReply, CallResult};
 pub use engine::{Engine, MAX_SERVERS};
 pub use event::{Direction, Event, MessageRecord};
 pub use io::{
-    Command, Continuity, Deregister, Input, LinkId, LocalRequest, Monitor, Output, Reason,
+    Command, Continuity, Deregister, Input, LinkId, LocalRequest, Monitor, Output, Reason, Ticket,
 };
 pub use observe::MAX_OBSERVATIONS;
+pub use persistence::MAX_WAITING_TO_PERSIST;
 pub use status::{ObjectStatus, ServerState, ServerStatus, Status};

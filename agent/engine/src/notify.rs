@@ -14,17 +14,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lwm2m_coap::{CacheKey, Kind};
+use lwm2m_model::record::Key;
 use lwm2m_model::{Attributes, Code, Entry, Instant, Path, Reply};
 
 use crate::dispatch::Pending;
 use crate::engine::Engine;
-use crate::observations::{Observation, ObservationId, Observer};
+use crate::observations::{MAX_SEQUENCE, Observation, ObservationId, Observer};
 use crate::storing::Outlet;
 use crate::{CallOperation, CallResult, MessageRecord, Output, binding, reply};
 
 impl Engine {
     /// Values at or below `path` may differ.
     pub(crate) fn changed(&mut self, path: &Path) {
+        self.persistence.note_changed(path);
         for id in self.observations.touching(path) {
             let Some(observation) = self.observations.get_mut(id) else { continue };
             observation.mark(path);
@@ -54,7 +56,11 @@ impl Engine {
         for id in observed {
             self.target_gone(id);
         }
-        for server in self.servers.values_mut() {
+        self.persistence.note_changed(path);
+        for (id, server) in &mut self.servers {
+            for attached in server.attached.below(path) {
+                self.persistence.mark(Key::Attached(*id, attached.clone()));
+            }
             server.attached.forget(path);
         }
     }
@@ -96,6 +102,12 @@ impl Engine {
 
     fn next_sample(&self, id: ObservationId) -> Option<Instant> {
         let observation = self.observations.get(id).filter(|held| !held.sampling)?;
+        // The objects of one from before a restart may be yet to come.
+        let waits = observation.is_restored
+            && !observation.path.object_id().is_some_and(|id| self.objects.contains_key(&id));
+        if waits {
+            return None;
+        }
         let attributes = self.attributes_of(observation);
         let at = match self.outlet(id, &attributes) {
             Outlet::Send if observation.is_gone => self.now.boot,
@@ -220,6 +232,7 @@ impl Engine {
         let (format, number) = (observation.format, observation.sequence);
         let (observer, key, path) =
             (observation.observer, observation.key, observation.path.clone());
+        self.number_used(id);
         match reply::encode(format, &path, entries) {
             Ok(payload) => {
                 let reply = Reply::content(format, payload);
@@ -278,14 +291,17 @@ impl Engine {
         }
     }
 
-    /// True if there is room for a notification. Asleep without a link, one is opened,
+    /// True if there is room for a notification, and a number. Asleep without a link, one is opened,
     /// and what is due follows the Update.
     fn may_send(&mut self, id: ObservationId, kind: Kind) -> bool {
         let now = self.now.boot;
+        let has_number = self.has_number(id);
         let Some(observation) = self.observations.get_mut(id) else { return false };
         let Observer::Server { id: server, .. } = observation.observer else { return true };
         match self.servers.get(&server).and_then(|server| server.endpoint.as_ref()) {
-            Some(endpoint) if kind == Kind::Confirmable && !endpoint.has_room() => {
+            Some(endpoint)
+                if !has_number || (kind == Kind::Confirmable && !endpoint.has_room()) =>
+            {
                 observation.progress().retry_at = Some(now + MAKES_ROOM);
                 false
             }
@@ -300,7 +316,9 @@ impl Engine {
 
 /// How the next notification of an observation travels.
 fn kind(observation: &Observation, attributes: &Attributes, now: Instant) -> Kind {
-    let overdue = now - observation.last_confirmable >= CONFIRMABLE_AT_LEAST;
+    // After a restart nobody knows when the last one was.
+    let overdue =
+        observation.is_restored || now - observation.last_confirmable >= CONFIRMABLE_AT_LEAST;
     if attributes.con == Some(true) || overdue { Kind::Confirmable } else { Kind::NonConfirmable }
 }
 
@@ -345,8 +363,6 @@ impl Due {
     }
 }
 
-/// Observe numbers have 24 bits (RFC 7641 3.4).
-const MAX_SEQUENCE: u32 = 0x00ff_ffff;
 /// A notification is confirmable at least so often (RFC 7641 4.5).
 const CONFIRMABLE_AT_LEAST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where more confirmable notifications are due than may wait, the others are tried

@@ -27,6 +27,8 @@ pub(crate) struct Observation {
     pub(crate) reference: Reference,
     /// Observe sequence number, 24 bits (TRN-35).
     pub(crate) sequence: u32,
+    /// Numbers from here on are not reserved on the medium yet.
+    pub(crate) unused: u32,
     pub(crate) last_sent: Instant,
     pub(crate) last_evaluated: Instant,
     /// When a notification was last confirmable (TRN-32).
@@ -39,6 +41,8 @@ pub(crate) struct Observation {
     pub(crate) is_unacknowledged: bool,
     /// Its target is gone, which the server does not know yet.
     pub(crate) is_gone: bool,
+    /// It is from before a restart, and has told nothing since.
+    pub(crate) is_restored: bool,
     /// When it is looked at next.
     due: Option<Instant>,
     progress: Option<Box<Progress>>,
@@ -90,6 +94,7 @@ impl Observation {
             own: None,
             reference,
             sequence: FIRST_SEQUENCE,
+            unused: FIRST_SEQUENCE + 1,
             last_sent: now,
             last_evaluated: now,
             last_confirmable: now,
@@ -97,6 +102,7 @@ impl Observation {
             sampling: false,
             is_unacknowledged: false,
             is_gone: false,
+            is_restored: false,
             due: None,
             progress: None,
         }
@@ -347,6 +353,8 @@ impl Observations {
 const INSTANCE_DEPTH: usize = 2;
 /// Paths remembered as changed, per observation; beyond, all of it counts as changed.
 const MAX_MARKS: usize = 8;
+/// Observe numbers have 24 bits (RFC 7641 3.4).
+pub(crate) const MAX_SEQUENCE: u32 = 0x00ff_ffff;
 /// Sequence number of the answer to Observe.
 pub(crate) const FIRST_SEQUENCE: u32 = 1;
 

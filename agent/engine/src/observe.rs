@@ -8,7 +8,7 @@ use lwm2m_model::{Attributes, ContentFormat, Entry, Path};
 use crate::dispatch::{Job, Origin};
 use crate::engine::Engine;
 use crate::evaluator::Reference;
-use crate::observations::{FIRST_SEQUENCE, Observation, ObservationId, Observer};
+use crate::observations::{MAX_SEQUENCE, Observation, ObservationId, Observer};
 use crate::{Event, Output, Reason};
 
 impl Engine {
@@ -31,6 +31,13 @@ impl Engine {
         let (now, path) = (self.now.boot, job.path.clone());
         let mut observation = Observation::begun(now, observer, path, format, reference);
         (observation.key, observation.own) = (key, own.map(Box::new));
+        // Under one token numbers go on (RFC 7641 4.4).
+        let before = self.observations.of_observer(observer);
+        if let Some(before) = before.and_then(|id| self.observations.get(id)) {
+            observation.sequence = (before.sequence + 1) & MAX_SEQUENCE;
+            observation.unused = before.unused;
+        }
+        let number = observation.sequence;
         // A token names one observation: the same again renews it, on another path
         // it takes the place of the old one (RFC 7641 4.1).
         let known = self.observations.of_observer(observer);
@@ -58,13 +65,15 @@ impl Engine {
             let path = job.path.clone();
             self.outputs.push_back(Output::Event(Event::ObservationStarted { server, path }));
         }
-        Some(FIRST_SEQUENCE)
+        Some(number)
     }
 
     /// Observe = 1: the observation of this path and token ends; if a server has
     /// forgotten the token, all it has on the path.
     pub(crate) fn cancel_observation(&mut self, job: &Job) {
         let Origin::Server { id: server, token, .. } = job.origin else { return };
+        let is_meant = |begun: &Job| begun.path == job.path && begun.origin.token() == Some(token);
+        self.persistence.void_observations(server, is_meant);
         let of_server: Vec<(ObservationId, Observer)> = self
             .observations
             .at(&job.path)
@@ -92,6 +101,7 @@ impl Engine {
 
     /// All observations of a server end (CORE-163).
     pub(crate) fn end_observations_of(&mut self, server: u16, reason: &'static str) {
+        self.persistence.void_observations(server, |_| true);
         for id in self.observations_of(server) {
             self.end_observation(id, reason);
         }
@@ -112,6 +122,9 @@ impl Engine {
     /// Ends one observation; the server is told elsewhere, if at all.
     pub(crate) fn end_observation(&mut self, id: ObservationId, reason: impl Into<Reason>) {
         let Some(observation) = self.observations.remove(id) else { return };
+        if let Some(key) = observation.record_key() {
+            self.mark(key);
+        }
         if let Observer::Server { id: server, token } = observation.observer {
             if let Some(server) = self.servers.get_mut(&server) {
                 server.backlog.forget(id);

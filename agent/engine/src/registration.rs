@@ -12,7 +12,8 @@
 use std::time::Duration;
 
 use lwm2m_coap::{Draft, Message, RequestId, method, option};
-use lwm2m_model::{Code, ContentFormat, Instant, Version};
+use lwm2m_model::record::{Fingerprint, Key};
+use lwm2m_model::{Code, ContentFormat, Instant, Path, Version};
 
 use crate::engine::Engine;
 use crate::server::{Announced, OwnOperation, Phase, Registration, Server, Then};
@@ -141,6 +142,7 @@ impl Engine {
         let now = self.now.boot;
         let Some(told) = self.announced(id) else { return };
         let endpoint_name = self.config.endpoint.clone();
+        let objects = self.object_list(id);
         let Some(server) = self.servers.get_mut(&id) else { return };
         let mut query = vec![
             format!("ep={endpoint_name}"),
@@ -158,17 +160,17 @@ impl Engine {
         let draft = query
             .iter()
             .fold(draft, |draft, parameter| draft.option(option::URI_QUERY, parameter.as_bytes()))
-            .content(ContentFormat::LINK, told.objects.clone().into_bytes());
+            .content(ContentFormat::LINK, objects.clone().into_bytes());
         let Some(endpoint) = &mut server.endpoint else { return };
         let request = endpoint.request(now, draft);
         server.phase = Phase::Registering { request };
         server.update_at = None;
         server.sleepy = false;
         server.registration = None;
-        server.told = Some(told.clone());
+        server.told = Some(told);
         let format = Some(ContentFormat::LINK);
         self.record_sent(id, OwnOperation::Register, query.join("&"), format, || {
-            told.objects.into_bytes()
+            objects.into_bytes()
         });
     }
 
@@ -215,6 +217,7 @@ impl Engine {
             known,
         });
         server.phase = Phase::Registered { update: None, asleep: false };
+        self.mark(Key::Registration(id));
         self.tell_what_changed(id);
         self.succeeded(id);
         self.outputs.push_back(Output::Event(event));
@@ -276,6 +279,7 @@ impl Engine {
         if server.endpoint.is_none() {
             return self.open_link(id); // lost during sleep; the Update follows
         }
+        let objects = object_list::write(&self.objects, server.version);
         let binding = server.binding_mode(&self.config.bindings);
         let (Some(registration), Some(endpoint)) = (&server.registration, &mut server.endpoint)
         else {
@@ -295,7 +299,7 @@ impl Engine {
         for parameter in &query {
             draft = draft.option(option::URI_QUERY, parameter.as_bytes());
         }
-        let objects = (told.objects != registration.known.objects).then(|| told.objects.clone());
+        let objects = (told.objects != registration.known.objects).then_some(objects);
         if let Some(objects) = &objects {
             draft = draft.content(ContentFormat::LINK, objects.clone().into_bytes());
         }
@@ -316,8 +320,9 @@ impl Engine {
             server.phase = Phase::Registered { update: None, asleep: false };
             if let Some(registration) = &mut server.registration {
                 registration.confirmed = now;
-                if let Some(told) = server.told.take() {
+                if let Some(told) = server.told.take().filter(|told| *told != registration.known) {
                     registration.known = told;
+                    self.persistence.mark(Key::Registration(id));
                 }
             }
             self.tell_what_changed(id);
@@ -344,13 +349,18 @@ impl Engine {
         }
     }
 
+    fn object_list(&self, id: u16) -> String {
+        let server = self.servers.get(&id);
+        server.map_or_else(String::new, |it| object_list::write(&self.objects, it.version))
+    }
+
     /// What the server has to know now.
     fn announced(&self, id: u16) -> Option<Announced> {
         let server = self.servers.get(&id)?;
         Some(Announced {
             lifetime: server.account.lifetime,
             binding: server.account.binding_text(server.version),
-            objects: object_list::write(&self.objects, server.version),
+            objects: Fingerprint::of([self.object_list(id).as_bytes()]),
         })
     }
 
@@ -478,6 +488,7 @@ impl Engine {
         self.close_link(id);
         let Some(server) = self.servers.get_mut(&id) else { return };
         let had_registration = server.registration.take().is_some();
+        let attached = server.attached.below(&Path::root()).cloned().collect::<Vec<_>>();
         let reason = match then {
             Then::Stop => {
                 server.phase = Phase::Stopped;
@@ -485,6 +496,11 @@ impl Engine {
             }
             Then::Remove => {
                 self.servers.remove(&id);
+                for path in attached {
+                    self.mark(Key::Attached(id, path));
+                }
+                self.mark(Key::Account(id));
+                self.mark(Key::Session(id));
                 self.list_accounts();
                 "the account was removed"
             }
@@ -497,6 +513,7 @@ impl Engine {
             }
         };
         if had_registration {
+            self.mark(Key::Registration(id));
             let event = Event::Deregistered { server: id, reason: reason.into() };
             self.outputs.push_back(Output::Event(event));
         }
@@ -513,6 +530,10 @@ impl Engine {
                 self.send_deregister(id, Then::Stop);
             } else if let Some(server) = self.servers.get_mut(&id) {
                 server.phase = Phase::Stopped;
+                if server.registration.is_some() {
+                    // When it was last answered tells how long the server will wait.
+                    self.persistence.mark(Key::Registration(id));
+                }
                 self.close_link(id);
             }
         }

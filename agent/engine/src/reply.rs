@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use lwm2m_model::{
-    Code, Content, ContentFormat, Entry, Operation, Path, Reply, Request, RequestError, objects::id,
+    Attributes, Code, Content, ContentFormat, Entry, Operation, Path, Reply, Request, RequestError,
+    objects::id,
 };
 
 use crate::dispatch::{Job, Origin, Pending};
 use crate::engine::{Engine, Promise};
+use crate::persistence::Deed;
 use crate::{
     Call, CallId, CallOperation, CallReply, CallResult, Direction, Event, MessageRecord, Output,
     binding, discover,
@@ -58,31 +60,24 @@ impl Engine {
                 let outcome = entries(result).and_then(|entries| {
                     self.target(&job.path)?; // It may have been deleted meanwhile.
                     encode(format, &job.path, &entries)?;
-                    let observe = self.begin_observation(&job, format, own, &entries);
-                    // A server sees by the missing option that nothing is observed.
-                    if observe.is_none() && job.origin.server().is_none() {
-                        let reason = "no more observations can be held";
-                        return Err(RequestError::new(Code::SERVICE_UNAVAILABLE, reason));
-                    }
-                    Ok(Answer::Values { entries, format, observe })
+                    Ok(entries)
                 });
-                self.answer(&job, outcome);
+                match outcome {
+                    Ok(entries) => self.observe(job, format, own, entries),
+                    Err(error) => self.answer(&job, Err(error)),
+                }
             }
             Pending::Discover { job, depth } => {
                 let outcome = paths(result).map(|paths| self.links(&job, depth, paths));
                 self.answer(&job, outcome);
             }
             Pending::Attach { job, update } => {
-                let outcome = paths(result).and_then(|_| {
-                    self.target(&job.path)?; // It may have been deleted meanwhile.
-                    let id = job.origin.server();
-                    if let Some(server) = id.and_then(|id| self.servers.get_mut(&id)) {
-                        server.attached.update(&job.path, &update)?;
-                    }
-                    self.attributes_changed(id, &job.path);
-                    Ok(Answer::Code(Code::CHANGED))
-                });
-                self.answer(&job, outcome);
+                match (paths(result), job.origin.server()) {
+                    (Ok(_), Some(server)) => self.promise(Deed::Attach { server, job, update }),
+                    // To the operator no notifications go out that they would concern.
+                    (Ok(_), None) => self.answer(&job, Ok(Answer::Code(Code::CHANGED))),
+                    (Err(error), _) => self.answer(&job, Err(error)),
+                }
             }
             Pending::Refuse { job, error } => {
                 let exists = paths(result).map(|_| error);
@@ -92,6 +87,28 @@ impl Engine {
             Pending::Create { job, instances } => self.created(&job, &instances, result),
             Pending::Stream { job, owner, last } => self.streamed(call, &job, owner, last, result),
         }
+    }
+
+    /// An Observe can be answered with these values: a server's once it is stored.
+    fn observe(
+        &mut self,
+        job: Job,
+        format: ContentFormat,
+        own: Option<Attributes>,
+        entries: Vec<Entry>,
+    ) {
+        if job.origin.server().is_some() {
+            let (changed, is_void) = (Vec::new(), false);
+            return self.promise(Deed::Observe { job, format, own, entries, changed, is_void });
+        }
+        let outcome = match self.begin_observation(&job, format, own, &entries) {
+            None => {
+                let reason = "no more observations can be held";
+                Err(RequestError::new(Code::SERVICE_UNAVAILABLE, reason))
+            }
+            observe => Ok(Answer::Values { entries, format, observe }),
+        };
+        self.answer(&job, outcome);
     }
 
     pub(crate) fn acted(&mut self, call: CallId, job: &Job, result: CallResult) {

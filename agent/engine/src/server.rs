@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use lwm2m_coap::{Counters, Endpoint, Random, RequestId};
+use lwm2m_model::record::Fingerprint;
 use lwm2m_model::{Instant, Version};
 
 use crate::account::with_queue_mode;
@@ -113,7 +114,8 @@ pub(crate) struct Announced {
     pub(crate) lifetime: u32,
     /// What `/1/x/7` says; the server is told what comes of it on this device.
     pub(crate) binding: String,
-    pub(crate) objects: String,
+    /// The object list.
+    pub(crate) objects: Fingerprint,
 }
 
 impl Phase {

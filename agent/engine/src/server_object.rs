@@ -3,13 +3,16 @@
 //! Security is for the operator on the device, without keys. Server is for
 //! servers too: what they write counts at once, and Update tells them so.
 
+use std::collections::BTreeMap;
+
+use lwm2m_model::record::{self, Change, Key, Record};
 use lwm2m_model::{
     Arguments, Code, Entry, Operation, Path, RequestError, Value, Version, objects::id,
 };
 
 use crate::dispatch::Job;
 use crate::engine::Engine;
-use crate::server::{Server, Then};
+use crate::server::Then;
 use crate::{Account, Call, CallOperation, CallReply, CallResult};
 
 impl Engine {
@@ -37,10 +40,14 @@ impl Engine {
     /// A call of Object 1.
     pub(crate) fn server_object(&mut self, call: &Call) -> CallResult {
         match &call.operation {
-            CallOperation::Write { entries, .. } => self.write_account(call, entries),
+            CallOperation::Write { entries, .. } => self.write_account(&call.path, entries),
             CallOperation::Execute(arguments) => self.execute_account(call, arguments),
             CallOperation::Read | CallOperation::Discover => {
-                let all = self.servers.values().flat_map(resources).collect();
+                let all = self
+                    .servers
+                    .values()
+                    .flat_map(|server| resources(&server.account, server.instance, server.version))
+                    .collect();
                 let executable: Vec<Path> = self
                     .servers
                     .values()
@@ -58,21 +65,72 @@ impl Engine {
         }
     }
 
-    fn write_account(&mut self, call: &Call, entries: &[Entry]) -> CallResult {
-        let id = self.account_at(&call.path)?;
+    fn write_account(&mut self, path: &Path, entries: &[Entry]) -> CallResult {
+        let (id, account) = self.account_after(path, entries)?;
         let Some(server) = self.servers.get_mut(&id) else {
             return Err(no_account());
         };
+        server.account = account;
+        self.tell_what_changed(id); // CORE-100, CORE-103
+        self.changed(path);
+        self.rearm_observations_of(id);
+        Ok(CallReply::Done)
+    }
+
+    /// An account as it is after a Write to `/1`.
+    fn account_after(
+        &self,
+        path: &Path,
+        entries: &[Entry],
+    ) -> Result<(u16, Account), RequestError> {
+        let id = self.account_at(path)?;
+        let server = self.servers.get(&id).ok_or_else(no_account)?;
         let mut account = server.account.clone();
         for entry in entries {
             write(&mut account, server.version, &self.config.bindings, entry)?;
         }
-        server.account = account;
-        self.tell_what_changed(id); // CORE-100, CORE-103
-        let path = call.path.clone();
-        self.changed(&path);
-        self.rearm_observations_of(id);
-        Ok(CallReply::Done)
+        Ok((id, account))
+    }
+
+    // What is remembered of an account.
+
+    /// What a Write to `/1` changes on the medium; `None` if that is so already.
+    ///
+    /// # Errors
+    /// What the Write is refused with.
+    pub(crate) fn account_change(
+        &self,
+        path: &Path,
+        entries: &[Entry],
+    ) -> Result<Option<Change>, RequestError> {
+        let (id, account) = self.account_after(path, entries)?;
+        let server = self.servers.get(&id).filter(|server| server.account != account);
+        Ok(server.map(|server| match record_of(&account, &server.configured) {
+            Some(record) => Change::Put(record),
+            None => Change::Remove(Key::Account(id)),
+        }))
+    }
+
+    /// The record of what was written to an account; `None` if nothing was.
+    pub(crate) fn account_record(&self, id: u16) -> Option<Record> {
+        let server = self.servers.get(&id)?;
+        record_of(&server.account, &server.configured)
+    }
+
+    /// Takes over what was written to an account before a restart, unless the
+    /// configuration has another account now; false if it is out of date.
+    pub(crate) fn restore_account(&mut self, record: &record::Account) -> bool {
+        let bindings = &self.config.bindings;
+        let Some(server) = self.servers.get_mut(&record.server) else { return false };
+        if server.configured.fingerprint() != record.configured {
+            return false;
+        }
+        // A value that is possible no more leaves the others alone.
+        let values = record.values.iter().map(|(resource, value)| {
+            let path = Path::resource(id::SERVER, server.instance, *resource);
+            write(&mut server.account, REMEMBERED, bindings, &Entry::new(path, value.clone()))
+        });
+        values.fold(true, |all, written| all & written.is_ok())
     }
 
     fn execute_account(&self, call: &Call, arguments: &Arguments) -> CallResult {
@@ -107,15 +165,14 @@ impl Engine {
         }
     }
 
-    fn account_at(&self, path: &Path) -> Result<u16, RequestError> {
+    pub(crate) fn account_at(&self, path: &Path) -> Result<u16, RequestError> {
         path.instance_id().and_then(|instance| self.server_at(instance)).ok_or_else(no_account)
     }
 }
 
 /// The resources of an account that hold values.
-fn resources(server: &Server) -> Vec<Entry> {
-    let account = &server.account;
-    let at = |resource| Path::resource(id::SERVER, server.instance, resource);
+fn resources(account: &Account, instance: u16, version: Version) -> Vec<Entry> {
+    let at = |resource| Path::resource(id::SERVER, instance, resource);
     let integer = |value: u32| Value::Integer(value.into());
     let unsigned = |value: u32| Value::Unsigned(value.into());
     let optional =
@@ -127,7 +184,7 @@ fn resources(server: &Server) -> Vec<Entry> {
         optional(DEFAULT_PMAX, account.default_pmax),
         Some(Entry::new(at(DISABLE_TIMEOUT), integer(account.disable_timeout))),
         Some(Entry::new(at(NOTIFICATION_STORING), Value::Boolean(account.notification_storing))),
-        Some(Entry::new(at(BINDING), Value::String(account.binding_text(server.version)))),
+        Some(Entry::new(at(BINDING), Value::String(account.binding_text(version)))),
         Some(Entry::new(at(RETRY_COUNT), unsigned(account.retry.count))),
         Some(Entry::new(at(RETRY_TIMER), unsigned(account.retry.timer))),
         Some(Entry::new(at(SEQUENCE_DELAY), unsigned(account.retry.sequence_delay))),
@@ -145,6 +202,20 @@ fn resources(server: &Server) -> Vec<Entry> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The values in which an account differs from the configured one.
+fn record_of(account: &Account, configured: &Account) -> Option<Record> {
+    let before = resources(configured, 0, REMEMBERED);
+    let values: BTreeMap<u16, Value> = resources(account, 0, REMEMBERED)
+        .into_iter()
+        .filter(|entry| !before.contains(entry))
+        .filter_map(|entry| Some((entry.path.resource_id()?, entry.value()?.clone())))
+        .collect();
+    let server = account.short_server_id;
+    let configured = configured.fingerprint();
+    let record = record::Account { server, configured, values };
+    (!record.values.is_empty()).then_some(Record::Account(record))
 }
 
 /// Takes over one written value.
@@ -256,6 +327,8 @@ fn no_account() -> RequestError {
     RequestError::new(Code::NOT_FOUND, "there is no such account")
 }
 
+/// Accounts are remembered as LwM2M 1.0 has them: its binding tells queue mode too.
+const REMEMBERED: Version = Version::V1_0;
 const SHORT_SERVER_ID: u16 = 0;
 const LIFETIME: u16 = 1;
 const DEFAULT_PMIN: u16 = 2;

@@ -11,6 +11,8 @@ use crate::SecurityMode;
 pub struct Status {
     /// Endpoint Client Name.
     pub endpoint: String,
+    /// Why nothing can be stored now; `None` if the last commit was done.
+    pub not_persisted: Option<String>,
     /// One entry a server account.
     pub servers: Vec<ServerStatus>,
     /// Objects served, ascending, Security and Server included.

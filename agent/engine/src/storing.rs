@@ -145,7 +145,7 @@ impl Engine {
             let stored = server.is_some_and(|server| is_stored(server, &attributes));
             if let Some(observation) = self.observations.get_mut(id).filter(|_| !stored) {
                 let whole = observation.path.clone();
-                observation.latched = observation.is_unacknowledged;
+                observation.latched = observation.is_unacknowledged || observation.is_restored;
                 observation.mark(&whole);
             }
             self.arm(id);
@@ -159,6 +159,9 @@ impl Engine {
             let has_times = matches!(format, ContentFormat::SENML_JSON | ContentFormat::SENML_CBOR);
             let together =
                 if has_times && self.now.wall.is_some() { Together::Many } else { Together::One };
+            if !self.has_number(id) {
+                return; // it is being reserved
+            }
             let Some(server) = self.servers.get_mut(&server_id) else { return };
             let batch = server.backlog.tell(id, together);
             let entries = match together {
@@ -199,6 +202,7 @@ impl Engine {
     pub(crate) fn leave_observations_of(&mut self, server_id: u16, reason: &'static str) {
         let Some(server) = self.servers.get_mut(&server_id) else { return };
         server.backlog.forget_former();
+        self.persistence.void_observations(server_id, |_| true);
         for id in self.observations_of(server_id) {
             self.take_back(id);
             let path = self.observations.get(id).map(|held| held.path.clone());
@@ -231,7 +235,7 @@ impl Engine {
 impl Observation {
     /// The values have been told, or kept to be told later.
     pub(crate) fn told(&mut self, now: Instant, entries: &[Entry]) {
-        self.latched = false;
+        (self.latched, self.is_restored) = (false, false);
         self.last_sent = now;
         self.reference.sent(entries.to_vec());
     }

@@ -10,13 +10,14 @@ use lwm2m_engine::{
 };
 use lwm2m_model::{Instant, Now, Path};
 
-use crate::Log;
 use crate::message;
 use crate::objects::{Objects, Pace};
+use crate::{Cut, Log, Store};
 
 /// What a device leaves to the world.
 #[derive(Debug)]
 pub(crate) enum Wish {
+    Die,
     Transmit { link: LinkId, bytes: Vec<u8> },
     Open { link: LinkId, server: u16 },
     Close { link: LinkId },
@@ -25,6 +26,19 @@ pub(crate) enum Wish {
 /// The engine and the rim around it.
 pub struct Device {
     engine: Engine,
+    /// What the engine is made with; stories change it while the device is off.
+    pub config: EngineConfig,
+    /// What survives it.
+    pub store: Store,
+    /// Outputs that have been carried out.
+    pub outputs: u64,
+    /// It dies before it carries out the output of this number.
+    pub dies_before: Option<u64>,
+    /// Objects that are not there when it starts: they come later.
+    pub absent: Vec<u16>,
+    is_dead: bool,
+    /// Links get numbers that no engine before this one has used.
+    links: u32,
     /// The server of the first account: what the device may never do is watched
     /// towards this one.
     first: u16,
@@ -85,7 +99,14 @@ impl Device {
         let awake_time = account.and_then(|account| account.awake_time);
         let awake_time = awake_time.unwrap_or_else(|| config.coap.max_transmit_wait());
         let mut device = Self {
-            engine: Engine::new(config, Now { boot: now, wall: None }),
+            engine: Engine::new(config.clone(), Now { boot: now, wall: None }),
+            config,
+            store: Store::default(),
+            outputs: 0,
+            dies_before: None,
+            absent: Vec::new(),
+            is_dead: false,
+            links: 0,
             first,
             in_view: first,
             first_link: None,
@@ -123,6 +144,39 @@ impl Device {
         matches!(self.status().state, ServerState::Registered | ServerState::Asleep)
     }
 
+    /// True between a power cut and the next start.
+    pub fn is_dead(&self) -> bool {
+        self.is_dead
+    }
+
+    pub(crate) fn die(&mut self, now: Instant, cut: Cut, log: &mut Log) {
+        log.note(now, || format!("device dies, commit: {cut:?}"));
+        (self.is_dead, self.dies_before) = (true, None);
+        (self.asleep, self.told_to_sleep, self.first_link) = (false, false, None);
+        self.store.cut(cut);
+        self.late.clear();
+        self.open_calls = 0;
+        self.watched.clear();
+        self.attempts.begin_anew();
+        // Whatever it has done it does not know any more.
+        self.objects.runs.clear();
+        self.objects.packages.parts.clear();
+    }
+
+    pub(crate) fn start(&mut self, now: Instant, seed: [u8; 32], log: &mut Log) {
+        log.note(now, || "device starts".into());
+        self.config.seed = seed;
+        self.is_dead = false;
+        self.links += LINKS_OF_AN_ENGINE;
+        self.engine = Engine::new(self.config.clone(), self.clocks(now));
+        self.engine.restore(self.store.records());
+        for id in self.objects.ids() {
+            if !self.absent.contains(&id) {
+                self.announce(now, id, log);
+            }
+        }
+    }
+
     /// True in the sleep of queue mode.
     pub fn is_asleep(&self) -> bool {
         self.asleep
@@ -157,12 +211,21 @@ impl Device {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        if self.is_dead {
+            return None;
+        }
         let late = self.late.iter().map(|(at, ..)| *at).min();
-        [late, self.engine.next_timeout()].into_iter().flatten().min()
+        [late, self.store.next_timeout(), self.engine.next_timeout()].into_iter().flatten().min()
     }
 
     /// Lets time act: answers of slow objects, then the engine's own.
     pub(crate) fn time(&mut self, now: Instant, log: &mut Log) {
+        if self.is_dead {
+            return;
+        }
+        if let Some((ticket, result)) = self.store.end(now) {
+            self.handle(now, Input::Persisted { ticket, result }, log);
+        }
         while let Some(place) = self.late.iter().position(|(at, ..)| *at <= now) {
             let Some((_, call, result)) = self.late.remove(place) else { break };
             self.open_calls -= 1;
@@ -184,10 +247,14 @@ impl Device {
         if counts && lwm2m_coap::Message::decode(bytes).is_ok() {
             self.last_message = now;
         }
+        let link = self.inside(link);
         self.handle(now, Input::Datagram { link, bytes }, log);
     }
 
     pub(crate) fn handle(&mut self, now: Instant, input: Input<'_>, log: &mut Log) {
+        if self.is_dead {
+            return;
+        }
         log.note(now, || match &input {
             Input::Datagram { bytes, .. } => format!("device <- {}", message::summary(bytes)),
             Input::Time => "device: time".into(),
@@ -197,8 +264,13 @@ impl Device {
             }
             input => format!("device: {input:?}"),
         });
+        let now = self.clocks(now);
+        self.engine.handle(now, input);
+    }
+
+    fn clocks(&self, now: Instant) -> Now {
         let wall = Some(self.wall_offset + now.since_boot().as_millis() as i64);
-        self.engine.handle(Now { boot: now, wall }, input);
+        Now { boot: now, wall }
     }
 
     /// Takes the next output that concerns the world; the rim deals with the rest.
@@ -210,9 +282,16 @@ impl Device {
         now: Instant,
         log: &mut Log,
     ) -> Result<Option<Wish>, String> {
-        while let Some(output) = self.engine.poll_output() {
+        while !self.is_dead
+            && let Some(output) = self.engine.poll_output()
+        {
+            if self.dies_before == Some(self.outputs) {
+                return Ok(Some(Wish::Die));
+            }
+            self.outputs += 1;
             match output {
                 Output::Transmit { link, bytes } => {
+                    let link = self.outside(link);
                     log.note(now, || format!("device -> {}", message::summary(&bytes)));
                     if self.first_link == Some(link) {
                         if self.asleep {
@@ -225,6 +304,7 @@ impl Device {
                     return Ok(Some(Wish::Transmit { link, bytes }));
                 }
                 Output::OpenLink { link, server, .. } => {
+                    let link = self.outside(link);
                     log.note(now, || format!("device opens {link:?} to {server}"));
                     if server == self.first {
                         self.first_link = Some(link);
@@ -233,6 +313,7 @@ impl Device {
                     return Ok(Some(Wish::Open { link, server }));
                 }
                 Output::CloseLink { link } => {
+                    let link = self.outside(link);
                     log.note(now, || format!("device closes {link:?}"));
                     return Ok(Some(Wish::Close { link }));
                 }
@@ -244,11 +325,27 @@ impl Device {
                     self.watched.remove(&path);
                 }
                 Output::Event(event) => self.event(now, event, log)?,
+                Output::Persist { ticket, changes } => {
+                    log.note(now, || format!("device stores {changes:?}"));
+                    if let Some((ticket, result)) = self.store.begin(now, ticket, changes)? {
+                        self.handle(now, Input::Persisted { ticket, result }, log);
+                    }
+                }
                 Output::Stopped => self.stopped = true,
                 Output::LocalReply { .. } | Output::LocalNotify { .. } => self.local.push(output),
             }
         }
         Ok(None)
+    }
+
+    /// The name that the world has for a link.
+    fn outside(&self, link: LinkId) -> LinkId {
+        LinkId(link.0 + self.links)
+    }
+
+    /// The engine's name of a link; that of another engine is none of its own.
+    pub(crate) fn inside(&self, link: LinkId) -> LinkId {
+        LinkId(link.0.wrapping_sub(self.links))
     }
 
     fn called(&mut self, now: Instant, call: Call, log: &mut Log) {
@@ -365,6 +462,8 @@ impl Attempts {
 
 /// Unix time in milliseconds at boot.
 const WALL_AT_BOOT: i64 = 1_790_000_000_000;
+/// More links than an engine opens in a story.
+const LINKS_OF_AN_ENGINE: u32 = 1_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
 /// Failing attempts in an hour that are still a back-off, with the shortest timers
 /// that stories use.

@@ -15,6 +15,7 @@ mod observed;
 mod package;
 mod server;
 mod setup;
+mod store;
 mod story;
 mod world;
 
@@ -22,7 +23,7 @@ pub use device::{Attempts, Device};
 pub use dice::Dice;
 pub use log::Log;
 pub use message::{Ask, method, option};
-pub use network::{Address, Lane, Network, Outage, Security};
+pub use network::{Address, Lane, Memory, Network, Outage, Security};
 pub use objects::{LONE, Objects, Pace, SENSOR, SLOW};
 pub use observed::{Observed, texts};
 pub use package::{PACKAGE, Packages};
@@ -31,5 +32,6 @@ pub use server::{
     Ticket,
 };
 pub use setup::{Setup, short_retry};
+pub use store::{Cut, Store};
 pub use story::{ms, secs};
 pub use world::World;

@@ -105,6 +105,15 @@ pub enum Security {
     FullHandshakes,
 }
 
+/// What the device remembers of its links over a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// The session that can be resumed, and its port.
+    Kept,
+    /// Nothing.
+    Lost,
+}
+
 /// The network.
 #[derive(Debug)]
 pub struct Network {
@@ -193,6 +202,15 @@ impl Network {
         let link = self.open.take();
         self.sessions.retain(|_, of| Some(*of) != link);
         link
+    }
+
+    /// The device is gone, and its links with it.
+    pub(crate) fn device_gone(&mut self, memory: Memory) {
+        (self.open, self.opening) = (None, None);
+        if memory == Memory::Lost {
+            // Another port is another address for the server.
+            (self.mapping, self.last_local, self.session_known) = (None, None, false);
+        }
     }
 
     /// The server has lost its sessions.

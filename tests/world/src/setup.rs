@@ -2,6 +2,7 @@
 
 use lwm2m_engine::{Account, EngineConfig, Retry, SecurityMode};
 use lwm2m_model::Version;
+use lwm2m_model::record::BootId;
 
 use crate::{Manner, Network, Security};
 
@@ -32,6 +33,7 @@ impl Setup {
                 version: Version::V1_2,
                 min_version: Version::V1_0,
                 bindings: "U".into(),
+                boot: BootId([1; 16]),
                 accounts: vec![Account::new(SERVER_ID, "coap://server.example")],
                 coap: lwm2m_coap::Config::default(),
                 seed: [0; 32],

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lwm2m_engine::{Command, Event, Input, LocalRequest, ServerState};
 use lwm2m_model::{Code, ContentFormat, Instant, ObjectDef, Path, Value};
 
-use crate::{Ask, Notice, Outage, Outcome, Response, Security, Setup, Ticket, World};
+use crate::{Ask, Cut, Memory, Notice, Outage, Outcome, Response, Security, Setup, Ticket, World};
 
 /// Seconds.
 pub const fn secs(count: u64) -> Duration {
@@ -209,16 +209,26 @@ impl World {
         let link = self.network.change_address();
         if let Some(link) = link {
             let reason = "the local address is gone".into();
-            self.tell_device(Input::LinkDown { link, reason });
+            self.tell_device(Input::LinkDown { link: self.device.inside(link), reason });
         }
         self.device.attempts.begin_anew();
         self.tell_device(Input::NetworkChanged);
     }
 
+    /// The device is killed, and starts again after a while.
+    pub fn restart_after(&mut self, off: Duration, cut: Cut, memory: Memory) {
+        self.kill(cut, memory);
+        self.run_for(off);
+        self.start();
+    }
+
     /// The open link ends, for this reason.
     pub fn lose_link(&mut self, reason: &str) {
         if let Some(link) = self.network.lose_link() {
-            self.tell_device(Input::LinkDown { link, reason: reason.to_owned() });
+            self.tell_device(Input::LinkDown {
+                link: self.device.inside(link),
+                reason: reason.to_owned(),
+            });
         }
     }
 

@@ -8,7 +8,7 @@ use lwm2m_model::Instant;
 
 use crate::device::Wish;
 use crate::network::Fate;
-use crate::{Address, Device, Dice, Log, Network, Setup, SmallServer};
+use crate::{Address, Cut, Device, Dice, Log, Memory, Network, Setup, SmallServer};
 
 /// A device, a server, and the network between them; more servers, each with a
 /// network of its own, if the device has more accounts.
@@ -32,6 +32,10 @@ pub struct World {
     /// What is on its way, by arrival.
     coming: BTreeMap<(Instant, u64), Happening>,
     next_number: u64,
+    /// What a device that dies by itself remembers of its links.
+    pub memory: Memory,
+    /// What becomes of its commit.
+    pub cut: Cut,
 }
 
 /// What happens at its time.
@@ -70,6 +74,8 @@ impl World {
             log,
             coming: BTreeMap::new(),
             next_number: 0,
+            memory: Memory::Kept,
+            cut: Cut::Before,
         };
         world.tell_device(Input::Time);
         world
@@ -110,6 +116,26 @@ impl World {
     pub fn tell_device(&mut self, input: Input<'_>) {
         self.device.handle(self.now, input, &mut self.log);
         self.settle();
+    }
+
+    /// The device loses its power, or is killed.
+    pub fn kill(&mut self, cut: Cut, memory: Memory) {
+        self.device.die(self.now, cut, &mut self.log);
+        for server in self.servers() {
+            if let Some((_, network, _)) = self.far(server) {
+                network.device_gone(memory);
+            }
+        }
+    }
+
+    /// The device starts again.
+    pub fn start(&mut self) {
+        let mut seed = [0; 32];
+        for byte in &mut seed {
+            *byte = self.dice.number() as u8;
+        }
+        self.device.start(self.now, seed, &mut self.log);
+        self.tell_device(Input::Time);
     }
 
     /// Lets something happen to the device, the server, or both.
@@ -197,6 +223,7 @@ impl World {
 
     fn decide(&mut self, link: LinkId) {
         let now = self.now;
+        let inside = self.device.inside(link);
         let Some((peer, network, _)) = self.links.get(&link).copied().and_then(|id| self.far(id))
         else {
             return;
@@ -207,9 +234,9 @@ impl World {
                 if let Some(address) = network.session_of(link) {
                     peer.new_session(address);
                 }
-                Input::LinkUp { link, continuity, max_datagram: network.max_datagram }
+                Input::LinkUp { link: inside, continuity, max_datagram: network.max_datagram }
             }
-            Some(Fate::Down(reason)) => Input::LinkDown { link, reason },
+            Some(Fate::Down(reason)) => Input::LinkDown { link: inside, reason },
             Some(Fate::Later) => {
                 return self.schedule(now + REPEATED, Happening::LinkDecided { link });
             }
@@ -220,6 +247,7 @@ impl World {
     fn grant(&mut self, wish: Wish) {
         let now = self.now;
         let link = match &wish {
+            Wish::Die => return self.kill(self.cut, self.memory),
             Wish::Open { link, server } => {
                 self.links.insert(*link, *server);
                 *link
@@ -229,6 +257,7 @@ impl World {
         let Some(server) = self.links.get(&link).copied() else { return };
         let Some((_, network, dice)) = self.far(server) else { return };
         match wish {
+            Wish::Die => {}
             Wish::Transmit { link, bytes } => {
                 let sent = network.send_up(now, link, bytes.len(), dice);
                 let Some((from, arrivals)) = sent else { return };

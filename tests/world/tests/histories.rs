@@ -1,10 +1,11 @@
 //! A thousand random histories: hours in which everything that can happen does, in
-//! any order, and invariants that hold all the time or once the faults have ended.
+//! any order, the device being killed too, and invariants that hold all the time or once the faults have ended.
 //!
 //! 1. Registered means reachable. 2. An observation that the server believes in is
-//!    held. 3. No request runs twice. 4. Memory is bounded. 5. Every retry backs off.
-//! 6. Asleep means no datagram. 7. A value that streams arrives as it was sent or not at
-//!    all. (5 and 6 are watched by the device itself, the order of 7 by the object.)
+//!    held. 3. No request runs twice, unless the device was killed in between. 4. Memory is
+//!    bounded. 5. Every retry backs off. 6. Asleep means no datagram. 7. A value that
+//!    streams arrives as it was sent or not at all. (5 and 6 are watched by the device
+//!    itself, the order of 7 by the object.)
 //!
 //! One history: `LWM2M_WORLD_SEED=17 cargo test -p lwm2m-world --test histories`.
 //! More of them, for a night: `LWM2M_WORLD_HISTORIES=100000` before the same command.
@@ -15,7 +16,8 @@ use std::time::Duration;
 use lwm2m_engine::{Command, ServerState};
 use lwm2m_model::{Code, ContentFormat, Value};
 use lwm2m_world::{
-    Ask, Dice, Lane, Outage, Outcome, PACKAGE, Pace, Security, World, ms, option, secs, short_retry,
+    Ask, Cut, Dice, Lane, Memory, Outage, Outcome, PACKAGE, Pace, Security, World, ms, option,
+    secs, short_retry,
 };
 
 const HISTORIES: u64 = 1000;
@@ -101,6 +103,9 @@ impl History {
             let longest = *self.dice.pick(&[1, 5, 20, 100, 300]);
             let pause = self.dice.span(ms(10), secs(longest));
             self.world.run_for(pause);
+            if self.world.device.is_dead() {
+                self.world.start();
+            }
             self.something_happens();
             self.check_always();
         }
@@ -252,10 +257,30 @@ impl History {
     }
 
     fn the_device_moves(&mut self) {
-        match self.dice.below(2) {
+        match self.dice.below(4) {
             0 => self.world.change_address(),
+            1 => self.the_device_dies(),
+            2 => {
+                self.world.device.store.fails = self.dice.chance(0.3);
+                self.world.device.store.pace = self.dice.span(ms(0), secs(4));
+            }
             _ => self.world.lose_link("the link ended"),
         }
+    }
+
+    /// At this moment, or a little later.
+    fn the_device_dies(&mut self) {
+        let dice = &mut self.dice;
+        let memory = *dice.pick(&[Memory::Kept, Memory::Lost]);
+        let cut = *dice.pick(&[Cut::Before, Cut::After]);
+        if dice.chance(0.5) {
+            (self.world.memory, self.world.cut) = (memory, cut);
+            let outputs = self.world.device.outputs;
+            self.world.device.dies_before = Some(outputs + dice.below(20));
+            return;
+        }
+        let off = dice.span(ms(10), secs(400));
+        self.world.restart_after(off, cut, memory);
     }
 
     fn the_operator_acts(&mut self) {
@@ -286,6 +311,12 @@ impl History {
     /// Everything works again, and whatever was under way comes to its end.
     fn faults_end(&mut self) {
         self.world.network.heal();
+        self.world.device.dies_before = None;
+        self.world.device.store.fails = false;
+        self.world.device.store.pace = ms(10);
+        if self.world.device.is_dead() {
+            self.world.start();
+        }
         self.world.server.manner.is_silent = false;
         self.world.server.manner.refuses_update = None;
         self.all_objects_answer();

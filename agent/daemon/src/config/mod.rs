@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use lwm2m_engine::{Account, EngineConfig};
 use lwm2m_model::Version;
+use lwm2m_model::record::BootId;
 use lwm2m_security::KeySource;
 
 pub use load::{files, load};
@@ -118,7 +119,7 @@ impl Config {
     }
 
     /// What the engine is made with.
-    pub fn engine_config(&self, endpoint: String, seed: [u8; 32]) -> EngineConfig {
+    pub fn engine_config(&self, endpoint: String, boot: BootId, seed: [u8; 32]) -> EngineConfig {
         EngineConfig {
             endpoint,
             version: self.version,
@@ -126,6 +127,7 @@ impl Config {
             bindings: BINDINGS.into(),
             accounts: self.servers.iter().map(|server| server.account.clone()).collect(),
             coap: lwm2m_coap::Config::default(),
+            boot,
             seed,
         }
     }

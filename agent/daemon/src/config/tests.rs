@@ -91,7 +91,7 @@ fn the_example_of_the_documentation_is_taken() {
     assert!(
         matches!(&config.device.serial, Some(TextSource::Credential(name, _)) if name == "serial")
     );
-    let engine = config.engine_config("ep".into(), [0; 32]);
+    let engine = config.engine_config("ep".into(), BootId([0; 16]), [0; 32]);
     assert_eq!((engine.bindings.as_str(), engine.accounts.len()), ("U", 1));
 }
 
