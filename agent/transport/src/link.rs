@@ -267,7 +267,7 @@ impl Link {
         };
         memory.last_port = Some(socket.local.port());
         debug!(link = self.id.0, server = self.server, local = %socket.local, %peer, "connected");
-        let (known_local, session) = (memory.known_local, memory.session.clone());
+        let (known_local, session) = (memory.known_local, memory.session().cloned());
         match self.security.clone() {
             LinkSecurity::NoSec => {
                 let kept = known_local == Some(socket.local);
@@ -342,7 +342,12 @@ impl Link {
         if channel.up && !channel.remembered {
             channel.remembered = true;
             let Socket { local, peer, .. } = channel.socket;
-            shared.memory.of(self.server, &self.uri).heard(local, peer);
+            let memory = shared.memory.of(self.server, &self.uri);
+            memory.heard(local, peer);
+            // The process may be killed: then there is no other time for this.
+            if let Some(Ok(session)) = channel.secure.as_mut().map(|it| it.export_session()) {
+                memory.set_session(Some(session));
+            }
         }
         if let Some(now) = now {
             self.flush(now, shared);
@@ -360,7 +365,7 @@ impl Link {
         if !channel.up && !silent {
             // The server answered and there was no link: perhaps the session is
             // to blame, so the next handshake is a full one.
-            shared.memory.of(self.server, &self.uri).session = None;
+            shared.memory.of(self.server, &self.uri).set_session(None);
         }
         self.fail(error.to_string(), shared);
     }
@@ -390,7 +395,7 @@ impl Link {
         if let Some(secure) = &mut channel.secure
             && let Ok(session) = secure.export_session()
         {
-            memory.session = Some(session);
+            memory.set_session(Some(session));
         }
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use lwm2m_engine::LinkId;
 use lwm2m_model::Instant;
-use lwm2m_security::{Backend, HANDSHAKE_LIMIT, INITIAL_RETRANSMISSION, LinkError, OpenSsl};
+use lwm2m_security::{
+    Backend, HANDSHAKE_LIMIT, INITIAL_RETRANSMISSION, LinkError, OpenSsl, Secret,
+};
 
 use crate::batch::{ReceiveBatch, SendBatch};
 use crate::link::{Link, Progress};
@@ -132,6 +134,19 @@ impl Links {
         }
     }
 
+    /// What is known of servers and has changed since the last call: a session that can
+    /// be resumed and the address from which they know us, by Short Server ID. As secret
+    /// as a key.
+    pub fn changed_memory(&mut self) -> Vec<(u16, Secret)> {
+        self.shared.memory.take_changed()
+    }
+
+    /// Takes over what [`changed_memory`](Self::changed_memory) gave to an earlier process;
+    /// what this one cannot read is left out.
+    pub fn restore_memory(&mut self, server: u16, blob: &[u8]) {
+        self.shared.memory.restore(server, blob);
+    }
+
     /// Waits until something has happened to a link and gives it to `on`: all
     /// that there is at the moment, up to 16 datagrams of a link. It may have
     /// nothing to give but a new [`next_timeout`](Self::next_timeout), and never
@@ -239,7 +254,7 @@ pub const MAX_LINKS: usize = 32;
 mod tests {
     use std::net::UdpSocket;
 
-    use lwm2m_security::{Psk, Secret};
+    use lwm2m_security::Psk;
 
     use super::*;
     use crate::BootTimer;
