@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use lwm2m_engine::{
     Command, Deregister, Engine, EngineConfig, Event, Input, LocalRequest, Monitor, Output,
-    ServerState,
+    ServerState, Ticket,
 };
+use lwm2m_model::record::Record;
 use lwm2m_model::{Code, Entry, Now, Operation, Request, RequestError};
 use lwm2m_objects::{ObjectHost, ObjectMessage};
 use lwm2m_transport::{BootTimer, LinkEvent, LinkSecurity, LinkWatch, Links, LinksConfig, clock};
@@ -24,6 +25,7 @@ use crate::bus::{Bus, Signal};
 use crate::convert;
 use crate::events::log_event;
 use crate::heard::Heard;
+use crate::keeper::Keeper;
 use crate::service::{Ask, Order, typed_entries, typed_entry};
 
 /// The agent at work.
@@ -31,6 +33,7 @@ pub(crate) struct Agent {
     engine: Engine,
     links: Links,
     objects: ObjectHost,
+    keeper: Keeper,
     timer: BootTimer,
     network: LinkWatch,
     /// How to secure the link of each server.
@@ -80,6 +83,9 @@ pub(crate) struct Parts {
     pub(crate) engine: EngineConfig,
     pub(crate) credentials: HashMap<u16, LinkSecurity>,
     pub(crate) objects: ObjectHost,
+    pub(crate) keeper: Keeper,
+    /// What was stored before a restart.
+    pub(crate) records: Vec<Record>,
     pub(crate) asks: mpsc::Receiver<Ask>,
     pub(crate) bus: Option<Bus>,
     /// Told of every event, after the log.
@@ -94,13 +100,21 @@ impl Agent {
     pub(crate) fn new(parts: Parts) -> std::io::Result<Self> {
         let now = clock::now();
         let mut engine = Engine::new(parts.engine, now);
+        let mut links = Links::new(LinksConfig::default());
+        for record in &parts.records {
+            if let Record::Session(session) = record {
+                links.restore_memory(session.server, &session.secret);
+            }
+        }
+        engine.restore(parts.records);
         for (definition, instances, streams) in parts.objects.objects() {
             engine.handle(now, Input::Object { definition, instances, streams });
         }
         let mut agent = Self {
             engine,
-            links: Links::new(LinksConfig::default()),
+            links,
             objects: parts.objects,
+            keeper: parts.keeper,
             timer: BootTimer::new()?,
             network: LinkWatch::new(),
             credentials: parts.credentials,
@@ -134,6 +148,9 @@ impl Agent {
             Happened::Heard => self.hear(),
             Happened::Noticed => {}
             Happened::Time => self.time(),
+            Happened::Stored(ticket, result) => {
+                self.engine.handle(self.now, Input::Persisted { ticket, result });
+            }
             Happened::Object(message) => self.object(message),
             Happened::Asked(ask) => self.asked(ask),
         }
@@ -142,9 +159,10 @@ impl Agent {
 
     /// Waits for the next thing to happen.
     async fn happened(&mut self) -> Happened {
-        let Self { links, objects, timer, network, asks, heard, .. } = self;
+        let Self { links, objects, keeper, timer, network, asks, heard, .. } = self;
         let mut on_link = |event: LinkEvent<'_>| heard.note(event);
         let mut message = pin!(objects.next());
+        let mut stored = pin!(keeper.next());
         let mut woken = false;
         poll_fn(|cx| {
             // Most often it is a link that wakes the task, and then nothing else needs
@@ -155,6 +173,9 @@ impl Agent {
             }
             if timer.poll_fired(cx).is_ready() {
                 return Poll::Ready(Happened::Time);
+            }
+            if let Poll::Ready((ticket, result)) = stored.as_mut().poll(cx) {
+                return Poll::Ready(Happened::Stored(ticket, result));
             }
             if let Poll::Ready(message) = message.as_mut().poll(cx) {
                 return Poll::Ready(Happened::Object(message));
@@ -229,6 +250,9 @@ impl Agent {
         if tokio::time::timeout(STOP_LIMIT, self.run()).await.is_err() {
             warn!("the servers have not answered the De-register in time");
         }
+        if tokio::time::timeout(STORE_LIMIT, self.keeper.settle()).await.is_err() {
+            warn!("the disk takes too long: the last changes may be lost");
+        }
         if let Some(bus) = self.bus.take() {
             bus.stop().await;
         }
@@ -243,6 +267,9 @@ impl Agent {
     fn act(&mut self) {
         self.carry_out();
         self.links.flush();
+        for (server, memory) in self.links.changed_memory() {
+            self.keeper.remember(server, memory);
+        }
         let next =
             [self.engine.next_timeout(), self.links.next_timeout(), self.network.next_timeout()];
         self.timer.arm(next.into_iter().flatten().min());
@@ -268,11 +295,7 @@ impl Agent {
                 Output::LocalReply { id, result } => self.local_reply(id, result),
                 Output::LocalNotify { id, entries } => self.local_notify(id, &entries),
                 Output::Event(event) => self.event(&event),
-                Output::Persist { ticket, .. } => {
-                    // Nothing is kept yet, so nothing can be lost on the way.
-                    let done = Input::Persisted { ticket, result: Ok(()) };
-                    self.engine.handle(self.now, done);
-                }
+                Output::Persist { ticket, changes } => self.keeper.commit(ticket, changes),
                 Output::Stopped => self.stopped = true,
             }
         }
@@ -492,12 +515,16 @@ enum Happened {
     /// The network has, which moves a time-out.
     Noticed,
     Time,
+    /// A commit is over.
+    Stored(Ticket, Result<(), String>),
     Object(ObjectMessage),
     Asked(Ask),
 }
 
 /// A stop is over after this at the latest; systemd waits 20 s.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
+/// What links have left behind gets so long to be written.
+const STORE_LIMIT: Duration = Duration::from_millis(500);
 /// Observations that clients of the bus hold or wait for, all of them together;
 /// more are refused. The engine's table is for servers first.
 const MAX_LOCAL_OBSERVATIONS: usize = 256;

@@ -14,6 +14,7 @@ pub(crate) fn agent(status: &Status, uptime: Duration) -> AgentStatus {
         version: env!("CARGO_PKG_VERSION").into(),
         uptime: uptime.as_secs(),
         objects: u32::try_from(status.objects.len()).unwrap_or(u32::MAX),
+        store_error: status.not_persisted.clone(),
     }
 }
 

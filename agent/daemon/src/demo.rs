@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::agent::{Agent, Parts};
+use crate::keeper::Keeper;
 use crate::program::machine;
 use crate::run::{MAX_ASKS, seed};
 use crate::service::{Ask, Order};
@@ -150,7 +151,17 @@ fn agent(
         _ => {}
     });
     let credentials = HashMap::from([(SERVER, LinkSecurity::Psk(psk))]);
-    Ok(Agent::new(Parts { engine, credentials, objects, asks, bus: None, events })?)
+    Ok(Agent::new(Parts {
+        engine,
+        credentials,
+        objects,
+        // Nothing of a demo survives it.
+        keeper: Keeper::nowhere(),
+        records: Vec::new(),
+        asks,
+        bus: None,
+        events,
+    })?)
 }
 
 /// A line of the prompt: the server's, or one of the demo's own.

@@ -14,6 +14,7 @@ mod demo;
 pub mod events;
 mod heard;
 mod journal;
+mod keeper;
 mod loaded;
 pub mod logging;
 mod program;

@@ -8,6 +8,7 @@ use crate::state_dir::state_dir;
 use crate::systemd::{Notifier, watchdog_interval};
 use lwm2m_bus::Exit;
 use lwm2m_engine::Deregister;
+use lwm2m_model::record::Record;
 use lwm2m_objects::{BusHandle, Device, ObjectHost, Roots};
 use lwm2m_transport::clock;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +18,7 @@ use tracing::{error, info};
 
 use crate::agent::{Agent, Parts};
 use crate::bus::Bus;
+use crate::keeper::Keeper;
 use crate::loaded::Loaded;
 use crate::reload::{Fixed, reload};
 use crate::status_file::StatusFile;
@@ -37,11 +39,21 @@ pub(crate) async fn run(
         }
     };
     let environment = std::env::var_os("STATE_DIRECTORY");
-    if let Err(error) = state_dir(cli.state_dir.as_deref(), environment.as_deref()) {
-        error!("{error}");
-        return Exit::Usage.into();
-    }
-    match serve(cli, loaded, roots, objects).await {
+    let directory = match state_dir(cli.state_dir.as_deref(), environment.as_deref()) {
+        Ok(directory) => directory,
+        Err(error) => {
+            error!("{error}");
+            return Exit::Usage.into();
+        }
+    };
+    let kept = match Keeper::open(&directory) {
+        Ok(kept) => kept,
+        Err(error) => {
+            error!("{error}");
+            return Exit::Failed.into();
+        }
+    };
+    match serve(cli, loaded, kept, roots, objects).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error}");
@@ -53,6 +65,7 @@ pub(crate) async fn run(
 async fn serve(
     cli: &Cli,
     mut loaded: Loaded,
+    (keeper, records): (Keeper, Vec<Record>),
     roots: Roots,
     add_objects: impl FnOnce(&mut ObjectHost),
 ) -> std::io::Result<()> {
@@ -80,7 +93,16 @@ async fn serve(
         }
     });
     let credentials = loaded.credentials.clone();
-    let mut agent = Agent::new(Parts { engine, credentials, objects, asks: asked, bus, events })?;
+    let mut agent = Agent::new(Parts {
+        engine,
+        credentials,
+        objects,
+        keeper,
+        records,
+        asks: asked,
+        bus,
+        events,
+    })?;
     let fixed = Fixed::of(&loaded);
     let mut status_file = StatusFile::from_environment();
     info!("lwm2md {} starts as {}", env!("CARGO_PKG_VERSION"), loaded.endpoint);

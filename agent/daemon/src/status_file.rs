@@ -48,7 +48,11 @@ impl StatusFile {
                 })
             })
             .collect();
-        let document = json!({ "endpoint": status.endpoint, "servers": servers });
+        let document = json!({
+            "endpoint": status.endpoint,
+            "store_error": status.not_persisted,
+            "servers": servers,
+        });
         let beside = path.with_extension("json.new");
         let written = std::fs::write(&beside, format!("{document:#}\n"))
             .and_then(|()| std::fs::rename(&beside, path));

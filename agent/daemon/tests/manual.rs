@@ -43,6 +43,7 @@ fn the_limits_of_the_manual_are_those_of_the_code() {
     for (what, limit) in [
         ("Servers", lwm2m_engine::MAX_SERVERS.to_string()),
         ("Observations, of all servers", lwm2m_engine::MAX_OBSERVATIONS.to_string()),
+        ("Requests that wait to be stored", lwm2m_engine::MAX_WAITING_TO_PERSIST.to_string()),
         ("Payload of a request in blocks", format!("{} bytes", coap.max_body)),
         (
             "Silence within a transfer in blocks",

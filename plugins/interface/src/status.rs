@@ -22,6 +22,8 @@ pub struct AgentStatus {
     pub uptime: u64,
     /// Objects served, Security and Server included.
     pub objects: u32,
+    /// Why nothing can be stored now.
+    pub store_error: Option<String>,
 }
 
 /// One server account.

@@ -136,6 +136,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lwm2m-engine",
             "lwm2m-security",
             "lwm2m-transport",
+            "lwm2m-store",
             "lwm2m-objects",
             "lwm2m-bus",
             // The demo has a server inside.

@@ -16,6 +16,11 @@ pub(crate) fn readable(agent: &AgentStatus, servers: &[ServerStatus], colour: Co
         words(agent.uptime),
         agent.objects,
     );
+    if let Some(error) = &agent.store_error {
+        let line = format!("what servers write cannot be stored: {}", printable(error));
+        out.push_str(&colour.paint(Mood::Bad, &line));
+        out.push('\n');
+    }
     if servers.is_empty() {
         out.push_str("\nno server is configured\n");
     }
@@ -58,6 +63,7 @@ pub(crate) fn json(agent: &AgentStatus, servers: &[ServerStatus]) -> serde_json:
         "version": agent.version,
         "uptime": agent.uptime,
         "objects": agent.objects,
+        "store_error": agent.store_error,
         "servers": servers.iter().map(server_json).collect::<Vec<_>>(),
     })
 }
@@ -190,6 +196,7 @@ mod tests {
             version: "0.1.0".into(),
             uptime: 11_520,
             objects: 3,
+            store_error: None,
         }
     }
 
@@ -259,6 +266,9 @@ server 7  coap://[2001:db8::1]:5683
   observations  0
 "
         );
+        let broken = AgentStatus { store_error: Some("no space".into()), ..agent() };
+        let text = readable(&broken, &[registered()], Colour::No);
+        assert!(text.contains("\nwhat servers write cannot be stored: no space\n"), "{text}");
         assert!(readable(&agent(), &[], Colour::No).ends_with("\nno server is configured\n"));
     }
 

@@ -121,6 +121,7 @@ impl Service {
             version: "0.1.0".into(),
             uptime: 90,
             objects: 3,
+            store_error: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod demo;
 mod keys;
 mod links;
 mod reload;
+mod restart;
 mod start;
 mod status;
 mod stop;

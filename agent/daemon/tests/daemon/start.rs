@@ -145,7 +145,7 @@ async fn a_name_that_is_taken_is_complained_about_once() {
     let Some(_bus) = Bus::start(&lab) else { return };
     let mut first = lab.start_on(&Bus::address(&lab));
     first.line("info: D-Bus: org.lwm2md is on").await;
-    let mut second = lab.start_on(&Bus::address(&lab));
+    let mut second = Daemon::spawn(lab.command_with(&Bus::address(&lab), "other-state"));
     let line = second.line("warn: D-Bus: cannot serve org.lwm2md").await;
     assert!(line.contains("taken"), "{line}");
     first.stop().await;
