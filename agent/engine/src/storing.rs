@@ -51,6 +51,8 @@ impl Engine {
     /// Keeps a notification that is due.
     pub(crate) fn store_notification(&mut self, id: ObservationId, entries: &[Entry]) {
         let now = self.now.boot;
+        // What is on its way, and may be lost, was due before.
+        self.take_back(id);
         let Some(observation) = self.observations.get_mut(id) else { return };
         observation.told(now, entries);
         self.keep(id, now, entries);

@@ -391,3 +391,26 @@ fn slow_objects_are_sampled_for_a_server_that_is_away() {
     }
     assert_eq!(told_after(&mut world, 10), ["5", "6", "7"]);
 }
+
+/// CORE-54. One confirmable notification waits behind another that is given up; what
+/// follows it meanwhile does not take its place.
+#[test]
+fn what_waited_behind_a_lost_notification_is_told_before_what_followed() {
+    const OTHER: &str = "/3303/1/5700";
+    let mut world = World::registered(|_| {});
+    world.observe(OTHER, "con=1");
+    world.observe(VALUE, "con=1");
+    world.server.manner.on_notice = OnNotice::Ignore;
+    world.change(OTHER, Value::Float(100.0));
+    world.run_for(secs(1));
+    changes(&mut world, [1]);
+    // The first is given up after 62 to 93 s, the second is on its way then.
+    world.run_for(secs(95));
+    changes(&mut world, [2]);
+    world.run_for(secs(95));
+    world.take_notices();
+    world.server.manner.on_notice = OnNotice::Take;
+    world.run_for(secs(120));
+    let told: Vec<String> = texts(&mut world).into_iter().filter(|text| text != "100").collect();
+    assert_eq!(told, ["1", "2"]);
+}
