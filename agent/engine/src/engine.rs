@@ -341,8 +341,11 @@ impl Engine {
                     self.persistence.mark(Key::Registration(id));
                     server.configured = account.clone();
                     server.account = account;
+                    let instance = Path::instance(objects::id::SERVER, server.instance);
                     if goes_on {
                         self.update_due(id, now);
+                        self.rearm_observations_of(id);
+                        self.changed(&instance);
                     } else {
                         server.registration = None;
                         server.version = self.config.version;

@@ -202,3 +202,22 @@ fn an_account_that_comes_back_while_it_leaves_registers_again() {
     assert_eq!(world.server.accepted("Register"), 2);
     assert_eq!(world.read("/3/0/0").text(), "Acme");
 }
+
+/// What a configuration read again changes counts for observations, and whoever observes
+/// the account is told.
+#[test]
+fn an_account_that_changes_and_keeps_its_registration_is_seen_by_observations() {
+    let mut account = Account::new(101, "coap://server.example");
+    account.default_pmax = Some(0);
+    let mut world = World::registered(|setup| setup.config.accounts = vec![account.clone()]);
+    world.observe("/3303/0/5701", "");
+    world.observe("/1/0/3", "");
+    world.run_for(secs(5));
+    world.command(Command::Accounts(vec![Account { default_pmax: Some(60), ..account }]));
+    world.run_for(secs(70));
+    let told: Vec<String> =
+        world.take_notices().iter().map(|notice| notice.text().to_owned()).collect();
+    assert!(told.iter().any(|text| text == "60"), "{told:?}");
+    assert!(told.iter().any(|text| text == "Cel"), "{told:?}");
+    assert_eq!(world.server.accepted("Register"), 1);
+}
