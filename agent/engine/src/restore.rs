@@ -46,8 +46,10 @@ impl Engine {
                     }
                     is_taken
                 }
+                // What links left behind is of use for an account that is still there.
+                Record::Session(session) => self.servers.contains_key(&session.server),
                 // Others look after these.
-                Record::Session(_) | Record::Update(_) | Record::Counter(_) => true,
+                Record::Update(_) | Record::Counter(_) => true,
             };
             if !is_taken {
                 self.mark(key);

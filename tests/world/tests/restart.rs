@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lwm2m_engine::{Account, Command, ServerState};
-use lwm2m_model::record::{self, Change, Key, Record};
+use lwm2m_model::record::{self, Change, Key, Record, Session};
 use lwm2m_model::{Code, ContentFormat, Value, Version};
 use lwm2m_world::{Ask, Cut, Memory, Notice, Outcome, Security, Setup, World, ms, secs};
 
@@ -234,6 +234,8 @@ fn nothing_is_kept_of_an_account_that_is_gone() {
             world.run_for(secs(10));
         } else {
             world.kill(Cut::Before, Memory::Kept);
+            let session = Session { server: 102, secret: vec![1, 2, 3] };
+            world.device.store.put(Record::Session(session));
             world.device.config.accounts = vec![first];
             world.start();
             world.until_registered(secs(60));
