@@ -73,7 +73,7 @@ impl Engine {
     pub(crate) fn cancel_observation(&mut self, job: &Job) {
         let Origin::Server { id: server, token, .. } = job.origin else { return };
         let is_meant = |begun: &Job| begun.path == job.path && begun.origin.token() == Some(token);
-        self.persistence.void_observations(server, is_meant);
+        self.void_observations(server, is_meant);
         let of_server: Vec<(ObservationId, Observer)> = self
             .observations
             .at(&job.path)
@@ -101,7 +101,7 @@ impl Engine {
 
     /// All observations of a server end (CORE-163).
     pub(crate) fn end_observations_of(&mut self, server: u16, reason: &'static str) {
-        self.persistence.void_observations(server, |_| true);
+        self.void_observations(server, |_| true);
         for id in self.observations_of(server) {
             self.end_observation(id, reason);
         }

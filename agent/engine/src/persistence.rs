@@ -55,6 +55,16 @@ pub(crate) enum Deed {
     },
 }
 
+/// What a deed comes to.
+enum Prepared {
+    /// This has to be on the medium first.
+    Change(Change),
+    /// It is so already.
+    AsItIs,
+    /// No more observations can be held: the Observe is a Read.
+    NoRoom,
+}
+
 /// A commit whose result is awaited.
 #[derive(Debug)]
 struct Commit {
@@ -72,12 +82,21 @@ struct Retry {
     reason: String,
 }
 
+impl Deed {
+    /// Makes a Read of an Observe.
+    fn make_void(&mut self) {
+        if let Self::Observe { is_void, .. } = self {
+            *is_void = true;
+        }
+    }
+}
+
 impl Persistence {
     /// Notes that the record of this key has changed. Where a store fails for so long that
-    /// too many are marked, a record that should be gone may stay: an observation that a
-    /// server has forgotten is ended by its Reset.
+    /// too many are marked, the record of an observation that should be gone may stay: one
+    /// that a server has forgotten is ended by its Reset. There are few other keys.
     pub(crate) fn mark(&mut self, key: Key) {
-        if self.marked.len() < MAX_MARKED {
+        if self.marked.len() < MAX_MARKED || !matches!(key, Key::Observation(..)) {
             self.marked.insert(key);
         }
     }
@@ -122,18 +141,6 @@ impl Persistence {
         }
     }
 
-    /// Observations of a server that have yet to begin are not wanted any more.
-    pub(crate) fn void_observations(&mut self, server: u16, wanted: impl Fn(&Job) -> bool) {
-        for deed in self.all_deeds() {
-            if let Deed::Observe { job, is_void, .. } = deed
-                && job.origin.server() == Some(server)
-                && wanted(job)
-            {
-                *is_void = true;
-            }
-        }
-    }
-
     fn all_deeds(&mut self) -> impl Iterator<Item = &mut Deed> {
         let under_way = self.under_way.iter_mut().flat_map(|commit| &mut commit.deeds);
         under_way.chain(&mut self.deeds)
@@ -170,6 +177,24 @@ impl Engine {
         self.persistence.mark(key);
     }
 
+    /// Observations of a server that have yet to begin are not wanted any more: those that
+    /// wait to be stored, and those whose values an object is still asked for.
+    pub(crate) fn void_observations(&mut self, server: u16, wanted: impl Fn(&Job) -> bool) {
+        let is_meant = |job: &Job| job.origin.server() == Some(server) && wanted(job);
+        for deed in self.persistence.all_deeds() {
+            if matches!(deed, Deed::Observe { job, .. } if is_meant(job)) {
+                deed.make_void();
+            }
+        }
+        for open in self.calls.values_mut() {
+            if let Pending::Observe { job, format, .. } = &open.pending
+                && is_meant(job)
+            {
+                open.pending = Pending::Read { job: job.clone(), format: *format };
+            }
+        }
+    }
+
     /// Begins the next commit if none is under way.
     pub(crate) fn commit(&mut self) {
         if self.persistence.under_way.is_some() {
@@ -177,19 +202,24 @@ impl Engine {
         }
         let mut changes: BTreeMap<Key, Change> = BTreeMap::new();
         let mut deeds = Vec::new();
-        while let Some(deed) = self.persistence.deeds.pop_front() {
+        while let Some(mut deed) = self.persistence.deeds.pop_front() {
             let key = self.key_of(&deed);
             if changes.keys().any(|other| touches(other, &key)) {
                 self.persistence.deeds.push_front(deed);
                 break;
             }
-            match self.prepare(&deed, deeds.len()) {
-                Ok(Some(change)) => {
+            let begun = deeds.iter().filter(|deed| matches!(deed, Deed::Observe { .. })).count();
+            match self.prepare(&deed, begun) {
+                Ok(Prepared::Change(change)) => {
                     self.persistence.marked.remove(&key);
                     changes.insert(key, change);
                     deeds.push(deed);
                 }
-                Ok(None) => self.carry_out(deed),
+                Ok(Prepared::AsItIs) => self.carry_out(deed),
+                Ok(Prepared::NoRoom) => {
+                    deed.make_void();
+                    self.carry_out(deed);
+                }
                 Err(error) => self.refuse(deed, error),
             }
         }
@@ -261,28 +291,27 @@ impl Engine {
         }
     }
 
-    /// What a deed changes on the medium; `None` if that is so already.
-    fn prepare(&self, deed: &Deed, before: usize) -> Result<Option<Change>, RequestError> {
-        match deed {
+    /// What a deed changes on the medium, with `begun` observations about to begin.
+    fn prepare(&self, deed: &Deed, begun: usize) -> Result<Prepared, RequestError> {
+        let change = match deed {
             Deed::Write { call, .. } => match &call.operation {
-                CallOperation::Write { entries, .. } => self.account_change(&call.path, entries),
-                _ => Ok(None),
+                CallOperation::Write { entries, .. } => self.account_change(&call.path, entries)?,
+                _ => None,
             },
             Deed::Attach { server, job, update } => {
-                self.attached_change(*server, &job.path, update)
+                self.attached_change(*server, &job.path, update)?
             }
-            Deed::Observe { is_void: true, .. } => Ok(None),
+            Deed::Observe { is_void: true, .. } => None,
             Deed::Observe { job, format, own, .. } => {
                 let (id, token) = observer_of(job);
-                Ok(self.observation_change(
-                    Observer::Server { id, token },
-                    job,
-                    *format,
-                    own,
-                    before,
-                ))
+                let observer = Observer::Server { id, token };
+                if self.has_no_room(observer, begun) {
+                    return Ok(Prepared::NoRoom);
+                }
+                self.observation_change(observer, job, *format, own)
             }
-        }
+        };
+        Ok(change.map_or(Prepared::AsItIs, Prepared::Change))
     }
 
     /// Does a deed that is on the medium, and answers.

@@ -177,15 +177,19 @@ impl Engine {
         }))
     }
 
-    /// What an Observe changes on the medium; `None` if that is so already, or if no more
-    /// can be held with `before` others about to begin.
+    /// True if no observation of this observer can begin after `begun` others.
+    pub(crate) fn has_no_room(&self, observer: Observer, begun: usize) -> bool {
+        self.observations.of_observer(observer).is_none()
+            && self.observations.len() + begun >= MAX_OBSERVATIONS
+    }
+
+    /// What an Observe changes on the medium; `None` if that is so already.
     pub(crate) fn observation_change(
         &self,
         observer: Observer,
         job: &Job,
         format: ContentFormat,
         own: &Option<Attributes>,
-        before: usize,
     ) -> Option<Change> {
         let Observer::Server { id: server, token } = observer else { return None };
         let held = self.observations.of_observer(observer);
@@ -200,9 +204,6 @@ impl Engine {
                 && held.numbers_left() > 0
         };
         if held.filter(is_same).is_some() {
-            return None;
-        }
-        if held.is_none() && self.observations.len() + before >= MAX_OBSERVATIONS {
             return None;
         }
         let next = held.map_or(FIRST_SEQUENCE, |held| held.sequence + 1);

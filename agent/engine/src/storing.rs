@@ -204,7 +204,7 @@ impl Engine {
     pub(crate) fn leave_observations_of(&mut self, server_id: u16, reason: &'static str) {
         let Some(server) = self.servers.get_mut(&server_id) else { return };
         server.backlog.forget_former();
-        self.persistence.void_observations(server_id, |_| true);
+        self.void_observations(server_id, |_| true);
         for id in self.observations_of(server_id) {
             self.take_back(id);
             let path = self.observations.get(id).map(|held| held.path.clone());

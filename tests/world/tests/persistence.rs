@@ -194,3 +194,27 @@ fn an_orderly_stop_waits_for_the_store() {
     assert!(world.device.stopped);
     assert!(world.device.store.records().is_empty(), "the server has forgotten the device too");
 }
+
+/// CORE-160: the last place goes to one of two that wait for the store; the other is told
+/// that nothing is observed, and nothing is held that is not on the medium.
+#[test]
+fn the_last_observation_is_given_to_one_that_is_stored() {
+    let mut world = World::registered(|_| {});
+    for number in 0..u32::try_from(lwm2m_engine::MAX_OBSERVATIONS - 1).unwrap() {
+        world.send(Ask::observe("/3/0/0", "").token(&number.to_be_bytes()));
+        if number % 16 == 15 {
+            world.run_for(ms(50));
+        }
+    }
+    world.run_for(secs(5));
+    world.device.store.pace = ms(500);
+    // This commit is under way while the two come.
+    world.send(Ask::write("/1/0/1", ContentFormat::TEXT, "600"));
+    let tickets = [b"one", b"two"].map(|token| world.send(Ask::observe(VALUE, "").token(token)));
+    let begun: Vec<bool> = tickets.map(|ticket| world.response(ticket).observe.is_some()).into();
+    assert_eq!(begun, [true, false]);
+    assert_eq!(world.device.status().observations, lwm2m_engine::MAX_OBSERVATIONS);
+    let kept = |token: &[u8]| world.device.store.get(&Key::Observation(101, token.to_vec()));
+    assert!(kept(b"one").is_some());
+    assert!(kept(b"two").is_none());
+}
