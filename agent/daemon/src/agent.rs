@@ -248,7 +248,7 @@ impl Agent {
     pub(crate) async fn stop(mut self, deregister: Deregister) {
         self.command(Command::Stop { deregister });
         if tokio::time::timeout(STOP_LIMIT, self.run()).await.is_err() {
-            warn!("the servers have not answered the De-register in time");
+            warn!("stopping takes too long: a server or the disk has not answered in time");
         }
         if tokio::time::timeout(STORE_LIMIT, self.keeper.settle()).await.is_err() {
             warn!("the disk takes too long: the last changes may be lost");

@@ -77,8 +77,8 @@ pub enum CallOperation {
         /// instances.
         entries: Vec<Entry>,
     },
-    /// The answer to an Execute that was promised has gone out: do it now. No
-    /// reply is expected.
+    /// The answer to what was promised, an Execute or the last chunk of a stream, has
+    /// gone out: do it now. No reply is expected.
     Proceed,
     /// Remove the instance or resource instance: [`CallReply::Done`].
     Delete,

@@ -1,7 +1,7 @@
 //! Objects 0 and 1: the accounts as resources (Objects 2 and 3).
 //!
 //! Security is for the operator on the device, without keys. Server is for
-//! servers too: what they write counts at once, and Update tells them so.
+//! servers too: what they write counts once it is stored, and Update tells them so.
 
 use std::collections::BTreeMap;
 
