@@ -11,6 +11,7 @@ use tracing::Level;
 pub fn message_id(event: &Event) -> Option<&'static str> {
     Some(match event {
         Event::Registered { .. } => "638b5caaee3f4dc98fc4d06869de5e13",
+        Event::Resumed { .. } => "ffad86176306428db9fc04f38587c88b",
         Event::Updated { .. } => "0a6394547b854aab8e0a4ef92f30e84f",
         Event::Deregistered { .. } => "836dfc3f5bc54bf8b1ae5432f93cbda1",
         Event::AttemptFailed { .. } => "c0b238bb00d340cabf5c0e18e7eac7a4",
@@ -68,6 +69,13 @@ fn line(event: &Event, now: Instant) -> Option<Line> {
             let lifetime = lifetime_in_words(*lifetime);
             let text =
                 format!("registered with LwM2M {version}, lifetime {lifetime}, at {location}");
+            line(Level::INFO, *server, text)
+        }
+        Event::Resumed { server, version, lifetime, location } => {
+            let lifetime = lifetime_in_words(*lifetime);
+            let text = format!(
+                "still registered with LwM2M {version}, lifetime {lifetime}, at {location}"
+            );
             line(Level::INFO, *server, text)
         }
         Event::Updated { server } => line(Level::DEBUG, *server, "registration updated".into()),
@@ -156,6 +164,16 @@ mod tests {
                 },
                 Level::INFO,
                 "registered with LwM2M 1.1, lifetime 1 d, at /rd/5a3f",
+            ),
+            (
+                Event::Resumed {
+                    server,
+                    version: Version::V1_2,
+                    lifetime: 600,
+                    location: "/rd/5a3f".into(),
+                },
+                Level::INFO,
+                "still registered with LwM2M 1.2, lifetime 10 min, at /rd/5a3f",
             ),
             (Event::Updated { server }, Level::DEBUG, "registration updated"),
             (

@@ -20,6 +20,18 @@ pub enum Event {
         /// Location-Path, `/rd/5a3f`.
         location: String,
     },
+    /// After a restart a server has answered the first Update with 2.04: the registration
+    /// of before goes on.
+    Resumed {
+        /// Short Server ID.
+        server: u16,
+        /// The version agreed on.
+        version: Version,
+        /// Lifetime in seconds.
+        lifetime: u32,
+        /// Location-Path, `/rd/5a3f`.
+        location: String,
+    },
     /// A server has answered an Update with 2.04.
     Updated {
         /// Short Server ID.

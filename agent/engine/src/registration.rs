@@ -215,6 +215,7 @@ impl Engine {
             made: now,
             confirmed: now,
             known,
+            is_restored: false,
         });
         server.phase = Phase::Registered { update: None, asleep: false };
         self.mark(Key::Registration(id));
@@ -318,8 +319,17 @@ impl Engine {
         if message.code == Code::CHANGED {
             let Some(server) = self.servers.get_mut(&id) else { return };
             server.phase = Phase::Registered { update: None, asleep: false };
+            let mut event = Event::Updated { server: id };
             if let Some(registration) = &mut server.registration {
                 registration.confirmed = now;
+                if std::mem::take(&mut registration.is_restored) {
+                    event = Event::Resumed {
+                        server: id,
+                        version: server.version,
+                        lifetime: server.account.lifetime,
+                        location: format!("/{}", registration.location.join("/")),
+                    };
+                }
                 if let Some(told) = server.told.take().filter(|told| *told != registration.known) {
                     registration.known = told;
                     self.persistence.mark(Key::Registration(id));
@@ -327,7 +337,7 @@ impl Engine {
             }
             self.tell_what_changed(id);
             self.succeeded(id);
-            self.outputs.push_back(Output::Event(Event::Updated { server: id }));
+            self.outputs.push_back(Output::Event(event));
         } else {
             // TRN-10: whatever the refusal, a full Register before anything else.
             let reason = format!("Update refused with {} {}", message.code, message.code.name());

@@ -78,6 +78,7 @@ impl Engine {
                 binding: record.binding,
                 objects: record.objects,
             },
+            is_restored: true,
         });
         // Nothing goes out before it has answered.
         server.has_missed = true;

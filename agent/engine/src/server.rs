@@ -106,6 +106,8 @@ pub(crate) struct Registration {
     pub(crate) confirmed: Instant,
     /// What the server knows of us.
     pub(crate) known: Announced,
+    /// From before a restart, and its server has not answered since.
+    pub(crate) is_restored: bool,
 }
 
 /// The parameters that a server learns at Register and, when they change, by Update.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lwm2m_engine::{Account, Command, ServerState};
+use lwm2m_engine::{Account, Command, Event, ServerState};
 use lwm2m_model::record::{self, Change, Key, Record, Session};
 use lwm2m_model::{Code, ContentFormat, Value, Version};
 use lwm2m_world::{Ask, Cut, Memory, Notice, Outcome, Security, Setup, World, ms, secs};
@@ -151,6 +151,9 @@ fn attributes_and_what_was_written_to_the_account_survive() {
     assert_eq!(world.attach(VALUE, "gt=42.5"), Code::CHANGED);
     restart(&mut world, Memory::Kept);
     assert!(world.server.last("Update").query.is_empty(), "the server knows the lifetime");
+    let resumed =
+        |event: &Event| matches!(event, Event::Resumed { server: 101, lifetime: 600, .. });
+    assert_eq!(world.events(resumed).len(), 1, "the operator is told, once");
     assert_eq!(world.read("/1/0/1").text(), "600");
     assert_eq!(world.read("/1/0/3").text(), "50");
     let links = world.discover("/3303/0");

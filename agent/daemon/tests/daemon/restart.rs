@@ -43,7 +43,7 @@ async fn start_again(lab: &Lab) -> Daemon {
     let mut command = lab.command();
     command.args(["--log-level", "debug"]);
     let mut daemon = Daemon::spawn(command);
-    daemon.line("server 101: registration updated").await;
+    daemon.line("server 101: still registered with LwM2M").await;
     daemon
 }
 
