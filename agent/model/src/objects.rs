@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::DataType as T;
-use crate::Operations::{Bootstrap, E, R, RW};
+use crate::Operations::{Bootstrap, E, R, RW, W};
 use crate::{ObjectDef, Operations, Range, ResourceDef, Version};
 use Instances::{Multiple, Single};
 use Presence::{Mandatory, Optional};
@@ -33,7 +33,9 @@ pub mod id {
 
 /// The definition of an object that the agent itself serves.
 pub fn by_id(id: u16) -> Option<&'static ObjectDef> {
-    [&SECURITY, &SERVER, &DEVICE].into_iter().find(|definition| definition.id == id)
+    [&SECURITY, &SERVER, &DEVICE, &FIRMWARE_UPDATE]
+        .into_iter()
+        .find(|definition| definition.id == id)
 }
 
 /// LWM2M Security (0), version 1.2.
@@ -151,6 +153,32 @@ pub static DEVICE: ObjectDef = ObjectDef {
         resource(20, "Battery Status", R, Single, Optional, T::Integer, number(0.0, 6.0), ""),
         resource(21, "Memory Total", R, Single, Optional, T::Integer, Range::Any, ""),
         resource(22, "ExtDevInfo", R, Multiple, Optional, T::Objlnk, Range::Any, ""),
+    ]),
+};
+
+/// Firmware Update (5), version 1.2.
+#[rustfmt::skip] // a table: one row a resource
+pub static FIRMWARE_UPDATE: ObjectDef = ObjectDef {
+    id: id::FIRMWARE_UPDATE,
+    name: Cow::Borrowed("Firmware Update"),
+    version: Version::new(1, 2),
+    multiple: false,
+    mandatory: false,
+    resources: Cow::Borrowed(&[
+        resource(0, "Package", W, Single, Mandatory, T::Opaque, Range::Any, ""),
+        resource(1, "Package URI", RW, Single, Mandatory, T::String, length(0, 255), ""),
+        resource(2, "Update", E, Single, Mandatory, T::None, Range::Any, ""),
+        resource(3, "State", R, Single, Mandatory, T::Integer, number(0.0, 3.0), ""),
+        resource(5, "Update Result", R, Single, Mandatory, T::Integer, number(0.0, 11.0), ""),
+        resource(6, "PkgName", R, Single, Optional, T::String, length(0, 255), ""),
+        resource(7, "PkgVersion", R, Single, Optional, T::String, length(0, 255), ""),
+        resource(8, "Firmware Update Protocol Support", R, Multiple, Optional, T::Integer, number(0.0, 5.0), ""),
+        resource(9, "Firmware Update Delivery Method", R, Single, Mandatory, T::Integer, number(0.0, 2.0), ""),
+        resource(10, "Cancel", E, Single, Optional, T::None, Range::Any, ""),
+        resource(11, "Severity", RW, Single, Optional, T::Integer, number(0.0, 2.0), ""),
+        resource(12, "Last State Change Time", R, Single, Optional, T::Time, Range::Any, ""),
+        resource(13, "Maximum Defer Period", RW, Single, Optional, T::Unsigned, Range::Any, "s"),
+        resource(14, "Automatic Upgrade at Download", RW, Single, Optional, T::Boolean, Range::Any, ""),
     ]),
 };
 

@@ -9,7 +9,9 @@ use lwm2m_model::{DataType, ObjectDef, Operations, Range, Version, objects};
 /// OBJ-10.
 #[test]
 fn the_tables_are_as_registered() {
-    for table in [&objects::SECURITY, &objects::SERVER, &objects::DEVICE] {
+    let tables =
+        [&objects::SECURITY, &objects::SERVER, &objects::DEVICE, &objects::FIRMWARE_UPDATE];
+    for table in tables {
         let registered = load(&format!("{}.xml", table.id));
         let ids = |definition: &ObjectDef| -> Vec<u16> {
             definition.resources.iter().map(|resource| resource.id).collect()

@@ -124,6 +124,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lwm2m-store", &["lwm2m-model"]),
     ("lwm2m-memory", &["lwm2m-model", "lwm2m-engine"]),
     ("lwm2m-objects", &["lwm2m-model", "lwm2m-engine", "lwm2m-memory"]),
+    (
+        "lwm2m-firmware",
+        &["lwm2m-model", "lwm2m-engine", "lwm2m-memory", "lwm2m-objects", "rauc-dbus"],
+    ),
     // Usable on its own: it knows none of the others.
     ("rauc-dbus", &[]),
     ("lwm2m-bus", &["lwm2m-model"]),
@@ -138,6 +142,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lwm2m-transport",
             "lwm2m-store",
             "lwm2m-objects",
+            "lwm2m-firmware",
             "lwm2m-bus",
             // The demo has a server inside.
             "lwm2m-test-server",

@@ -1,0 +1,208 @@
+//! What happens to an update, and what the machine wants done about it.
+
+use std::time::Duration;
+
+use lwm2m_engine::{CallId, CallResult};
+use serde::{Deserialize, Serialize};
+
+use crate::Record;
+
+/// What does not change while the agent runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineConfig {
+    /// How packages come.
+    pub delivery: Delivery,
+    /// If somebody on the device may put an update off: for how long where the server
+    /// has written no Maximum Defer Period.
+    pub deferral: Option<Duration>,
+    /// The identifier of this boot.
+    pub boot: String,
+}
+
+/// How packages come (`/5/0/9`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// 1: servers push them.
+    Push,
+    /// 2: servers may name a URI as well; of no scheme yet.
+    Both,
+}
+
+impl Delivery {
+    /// The number of the registry.
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Push => 1,
+            Self::Both => 2,
+        }
+    }
+}
+
+/// Tells the outcomes of one task from those of an earlier one.
+pub type Ticket = u32;
+
+/// What a package says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageInfo {
+    /// PkgName; empty if it has none.
+    pub name: String,
+    /// PkgVersion; empty if it has none.
+    pub version: String,
+}
+
+/// Why a package cannot be stored, is refused or could not be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// For the server.
+    pub reason: Reason,
+    /// For the operator, in one line.
+    pub cause: String,
+}
+
+impl Failure {
+    /// A failure and what to say of it.
+    pub fn new(reason: Reason, cause: impl Into<String>) -> Self {
+        Self { reason, cause: cause.into() }
+    }
+}
+
+/// Kinds of failure, as far as Update Result tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// No room for the package.
+    NoSpace,
+    /// No memory.
+    OutOfMemory,
+    /// The package is damaged or its signature is wrong.
+    Integrity,
+    /// Nothing that can be installed here.
+    Unsupported,
+    /// The package is fine as far as is known; something else failed.
+    Other,
+    /// The installer cannot be asked: nothing is known of the package.
+    Unavailable,
+}
+
+/// What an installation that went well needs further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Installed {
+    /// Nothing.
+    Done,
+    /// A restart into the new system.
+    NeedsReboot,
+}
+
+/// The system that runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct System {
+    /// The slot that it was booted from; `None` if the installer knows none.
+    pub slot: Option<String>,
+}
+
+/// Settings that a server writes; `None` is left as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Severity, 0 to 2.
+    pub severity: Option<u8>,
+    /// Maximum Defer Period in seconds.
+    pub max_defer: Option<u64>,
+    /// Automatic Upgrade at Download.
+    pub automatic: Option<bool>,
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A part of a package; parts of one package come in order.
+    Chunk {
+        /// To be answered.
+        call: CallId,
+        /// Who sends it; `None` is the operator.
+        server: Option<u16>,
+        /// Where it begins.
+        offset: u64,
+        /// The part itself.
+        bytes: Vec<u8>,
+        /// The package ends with it.
+        last: bool,
+        /// Bytes of the whole, if they are known.
+        size: Option<u64>,
+    },
+    /// No further part comes.
+    Silent,
+    /// A Write of anything but the package.
+    Write {
+        /// To be answered.
+        call: CallId,
+        /// Package URI, at most 255 bytes.
+        uri: Option<String>,
+        /// The rest.
+        settings: Settings,
+    },
+    /// Execute Update.
+    Update {
+        /// To be answered.
+        call: CallId,
+    },
+    /// Execute Cancel.
+    Cancel {
+        /// To be answered.
+        call: CallId,
+    },
+    /// The answer that was given with [`CallReply::AfterAnswer`] is out.
+    ///
+    /// [`CallReply::AfterAnswer`]: lwm2m_engine::CallReply::AfterAnswer
+    Proceed,
+    /// The end of [`Action::Store`].
+    Stored(Result<(), Failure>),
+    /// The end of [`Action::Inspect`].
+    Inspected(Ticket, Result<PackageInfo, Failure>),
+    /// The end of [`Action::LookUp`].
+    Running(Ticket, System),
+    /// The end of [`Action::Install`].
+    Installed(Ticket, Result<Installed, Failure>),
+    /// Somebody on the device agrees to the update that was put off.
+    Consent,
+    /// The new system has proven itself.
+    Confirmed,
+    /// Time has passed.
+    Time,
+}
+
+/// What is to be done, in this order, each before the next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Make the record durable.
+    Persist(Box<Record>),
+    /// Values of these resources differ; observers see all of them at once.
+    Changed {
+        /// In the order in which observers are told.
+        resources: Vec<u16>,
+        /// Why, for the operator.
+        cause: Option<String>,
+    },
+    /// Answer a call.
+    Reply(CallId, CallResult),
+    /// Store a part: [`Event::Stored`] follows before anything else. At offset 0 what
+    /// is there goes first, and the space for `size` is checked.
+    Store {
+        /// Where it begins.
+        offset: u64,
+        /// The part itself.
+        bytes: Vec<u8>,
+        /// All of the package is durable afterwards.
+        last: bool,
+        /// Bytes of the whole, if they are known.
+        size: Option<u64>,
+    },
+    /// Remove the package, if there is one.
+    Discard,
+    /// Check the package: [`Event::Inspected`] follows.
+    Inspect(Ticket),
+    /// Find out what runs: [`Event::Running`] follows.
+    LookUp(Ticket),
+    /// Install the package: [`Event::Installed`] follows.
+    Install(Ticket),
+    /// Restart the machine.
+    Reboot,
+}

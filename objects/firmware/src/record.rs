@@ -1,0 +1,235 @@
+//! What is kept of an update through restarts (Objects 7.3), and the two numbers that
+//! a server reads.
+
+use serde::{Deserialize, Serialize};
+
+use crate::PackageInfo;
+
+/// State (`/5/0/3`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum State {
+    /// Nothing is under way.
+    #[default]
+    Idle,
+    /// A package comes in.
+    Downloading,
+    /// A package is there and has been checked.
+    Downloaded,
+    /// It is being installed, or has to prove itself after the restart.
+    Updating,
+}
+
+impl State {
+    /// The number of the registry.
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Idle => 0,
+            Self::Downloading => 1,
+            Self::Downloaded => 2,
+            Self::Updating => 3,
+        }
+    }
+
+    /// The word of the registry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Downloading => "Downloading",
+            Self::Downloaded => "Downloaded",
+            Self::Updating => "Updating",
+        }
+    }
+}
+
+/// Update Result (`/5/0/5`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum UpdateResult {
+    /// 0: nothing has ended yet.
+    #[default]
+    Initial,
+    /// 1
+    Success,
+    /// 2: no room for the package.
+    NoSpace,
+    /// 3: out of memory while it came in.
+    OutOfMemory,
+    /// 4: the sender fell silent.
+    ConnectionLost,
+    /// 5: damaged, or the signature is not one that we trust.
+    Integrity,
+    /// 6: nothing that this device can install.
+    UnsupportedPackage,
+    /// 7
+    InvalidUri,
+    /// 8: the installation failed.
+    Failed,
+    /// 9
+    UnsupportedScheme,
+    /// 10
+    Cancelled,
+    /// 11
+    Deferred,
+}
+
+impl UpdateResult {
+    /// The number of the registry.
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Initial => 0,
+            Self::Success => 1,
+            Self::NoSpace => 2,
+            Self::OutOfMemory => 3,
+            Self::ConnectionLost => 4,
+            Self::Integrity => 5,
+            Self::UnsupportedPackage => 6,
+            Self::InvalidUri => 7,
+            Self::Failed => 8,
+            Self::UnsupportedScheme => 9,
+            Self::Cancelled => 10,
+            Self::Deferred => 11,
+        }
+    }
+
+    /// What it says, in words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Initial => "no result yet",
+            Self::Success => "updated",
+            Self::NoSpace => "not enough space for the package",
+            Self::OutOfMemory => "out of memory while the package came in",
+            Self::ConnectionLost => "connection lost while the package came in",
+            Self::Integrity => "integrity check failed",
+            Self::UnsupportedPackage => "unsupported package",
+            Self::InvalidUri => "invalid URI",
+            Self::Failed => "update failed",
+            Self::UnsupportedScheme => "URI scheme not supported",
+            Self::Cancelled => "cancelled",
+            Self::Deferred => "deferred",
+        }
+    }
+}
+
+/// How far an installation is; of a meaning only in State Updating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Step {
+    /// Wanted; nothing has been done.
+    #[default]
+    Wanted,
+    /// The installer has been called.
+    Installing,
+    /// Installed; the restart is due.
+    Installed,
+    /// The new system runs and has yet to prove itself.
+    OnTrial,
+}
+
+/// Everything that must survive a restart. Written whole before what follows from it
+/// is done; of two records the one with the higher counter counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The format: [`Record::FORMAT`].
+    pub format: u32,
+    /// Grows by one with each record.
+    pub counter: u64,
+    /// `/5/0/3`
+    pub state: State,
+    /// `/5/0/5`
+    pub result: UpdateResult,
+    /// `/5/0/1`, as written last.
+    pub uri: String,
+    /// `/5/0/12`, Unix time in seconds; `None` while the clock was never set.
+    pub changed_at: Option<i64>,
+    /// `/5/0/11`, 0 to 2.
+    pub severity: u8,
+    /// `/5/0/13`, seconds; `None` until it is written.
+    pub max_defer: Option<u64>,
+    /// `/5/0/14`
+    pub automatic: bool,
+    /// What the check of the package has found, in States Downloaded and Updating.
+    pub package: Option<PackageInfo>,
+    /// Since when an update is deferred, Unix time in seconds.
+    pub deferred_at: Option<i64>,
+    /// How far an installation is.
+    pub step: Step,
+    /// How often the installer has been called for this package.
+    pub attempts: u8,
+    /// The slot that ran when the installation began.
+    pub slot: Option<String>,
+    /// The boot in which the installation began.
+    pub boot: String,
+}
+
+impl Record {
+    /// The format that this version writes.
+    pub const FORMAT: u32 = 1;
+    /// Longest record that is read, in bytes.
+    pub const MAX_BYTES: usize = 16 * 1024;
+
+    /// As bytes for a store.
+    pub fn encode(&self) -> Vec<u8> {
+        // It has no maps with odd keys, so that nothing can fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// From the bytes of a store.
+    ///
+    /// # Errors
+    /// [`RecordError`] if they are no record, or one of a later format.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(RecordError::TooLong(bytes.len()));
+        }
+        let wrong = |error: serde_json::Error| RecordError::Damaged(error.to_string());
+        let Format { format } = serde_json::from_slice(bytes).map_err(wrong)?;
+        if format != Self::FORMAT {
+            return Err(RecordError::Format(format));
+        }
+        serde_json::from_slice(bytes).map_err(wrong)
+    }
+}
+
+impl Default for Record {
+    /// The record of a device that never was updated.
+    fn default() -> Self {
+        Self {
+            format: Self::FORMAT,
+            counter: 0,
+            state: State::Idle,
+            result: UpdateResult::Initial,
+            uri: String::new(),
+            changed_at: None,
+            severity: MANDATORY,
+            max_defer: None,
+            automatic: false,
+            package: None,
+            deferred_at: None,
+            step: Step::Wanted,
+            attempts: 0,
+            slot: None,
+            boot: String::new(),
+        }
+    }
+}
+
+/// Why there is no record in some bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// It was not written whole, or not by us.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// Another version has written it.
+    #[error("format {0}, and this version knows {known} alone", known = Record::FORMAT)]
+    Format(u32),
+    /// No record is as long.
+    #[error("{0} bytes, and a record has {most} at most", most = Record::MAX_BYTES)]
+    TooLong(usize),
+}
+
+/// The Severity that holds until one is written.
+const MANDATORY: u8 = 1;

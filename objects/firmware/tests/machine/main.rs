@@ -1,0 +1,7 @@
+//! The state machine against the tables of Objects 7.2 and 7.3.
+
+mod random;
+mod restart;
+mod steps;
+mod support;
+mod table;

@@ -1,0 +1,131 @@
+//! The table of Objects 7.3: what is found after a restart, and what becomes of it.
+
+use lwm2m_firmware::{
+    Action, Delivery, Event, Found, MAX_ATTEMPTS, Machine, MachineConfig, Reason, Record, Running,
+    State, Step, UpdateResult,
+};
+
+use crate::support::{at, config, failure, info, ticket};
+
+fn record(state: State, result: UpdateResult, step: Step) -> Record {
+    let package = matches!(state, State::Downloaded | State::Updating).then(info);
+    Record { state, result, step, package, attempts: 1, ..Record::default() }
+}
+
+fn start(record: Record, package: bool, running: Running) -> (Machine, Vec<Action>) {
+    let found = Found { package, running };
+    Machine::start(config(Delivery::Push), Some(record), &found, &at(0))
+}
+
+type Row = (State, UpdateResult, Step, bool, Running, (i64, i64), Option<Action>);
+
+#[test]
+fn each_row_of_the_table_is_as_printed() {
+    use Running::{New, Old, Same};
+    use Step::{Installed, Installing, OnTrial, Wanted};
+    let discard = || Some(Action::Discard);
+    #[rustfmt::skip] // a table: one row a find
+    let rows: Vec<Row> = vec![
+        (State::Idle, UpdateResult::Success, Wanted, false, Same, (0, 1), None),
+        (State::Idle, UpdateResult::Integrity, Wanted, true, Same, (0, 5), discard()),
+        (State::Downloading, UpdateResult::Initial, Wanted, true, Same, (0, 4), discard()),
+        (State::Downloaded, UpdateResult::Initial, Wanted, true, Same, (2, 0), Some(Action::Inspect(1))),
+        (State::Downloaded, UpdateResult::Failed, Wanted, true, Same, (2, 8), Some(Action::Inspect(1))),
+        (State::Downloaded, UpdateResult::Deferred, Wanted, true, Same, (2, 11), Some(Action::Inspect(1))),
+        (State::Downloaded, UpdateResult::Initial, Wanted, false, Same, (0, 5), discard()),
+        (State::Updating, UpdateResult::Initial, Installed, true, Old, (2, 8), None),
+        (State::Updating, UpdateResult::Initial, Installed, false, Old, (0, 8), discard()),
+        (State::Updating, UpdateResult::Initial, OnTrial, true, Old, (2, 8), None),
+        (State::Updating, UpdateResult::Initial, Installed, true, Same, (3, 0), Some(Action::Reboot)),
+        (State::Updating, UpdateResult::Initial, Wanted, true, Same, (3, 0), None),
+        (State::Updating, UpdateResult::Initial, Installing, true, Same, (3, 0), None),
+        (State::Updating, UpdateResult::Initial, Installing, false, Same, (0, 8), discard()),
+        (State::Updating, UpdateResult::Initial, Installed, true, New, (3, 0), None),
+    ];
+    for (state, result, step, package, running, expected, action) in rows {
+        let place = format!("{state:?} {result:?} {step:?} {package} {running:?}");
+        let (machine, actions) = start(record(state, result, step), package, running);
+        let got = (machine.record().state.number(), machine.record().result.number());
+        assert_eq!(got, expected, "{place}");
+        match action {
+            Some(action) => assert!(actions.contains(&action), "{place}: {actions:?}"),
+            None => assert!(!actions.contains(&Action::Discard), "{place}: {actions:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_package_that_is_damaged_after_the_restart_is_dropped() {
+    for (reason, expected) in [
+        (Reason::Integrity, (0, 5)),
+        (Reason::Unsupported, (0, 5)),
+        // Nobody to ask: the installer will look at it again.
+        (Reason::Unavailable, (2, 0)),
+    ] {
+        let idle = record(State::Downloaded, UpdateResult::Initial, Step::Wanted);
+        let (mut machine, actions) = start(idle, true, Running::Same);
+        machine.handle(&at(1), Event::Inspected(ticket(&actions), Err(failure(reason))));
+        let got = (machine.record().state.number(), machine.record().result.number());
+        assert_eq!(got, expected, "{reason:?}");
+    }
+}
+
+#[test]
+fn the_new_system_has_to_prove_itself_before_it_counts() {
+    let installed = record(State::Updating, UpdateResult::Initial, Step::Installed);
+    let (machine, _) = start(installed, true, Running::New);
+    assert_eq!(machine.record().step, Step::OnTrial);
+    // Still so after another restart of the agent.
+    let (mut machine, _) = start(machine.record().clone(), true, Running::New);
+    assert_eq!(machine.record().state, State::Updating);
+    let actions = machine.handle(&at(1), Event::Confirmed);
+    let record = machine.record();
+    assert_eq!((record.state, record.result), (State::Idle, UpdateResult::Success));
+    assert!(actions.contains(&Action::Discard));
+    assert!(machine.handle(&at(2), Event::Confirmed).is_empty());
+}
+
+#[test]
+fn an_installation_that_takes_the_machine_down_is_not_tried_for_ever() {
+    let mut cut_off = record(State::Updating, UpdateResult::Initial, Step::Installing);
+    cut_off.attempts = MAX_ATTEMPTS;
+    let (machine, _) = start(cut_off, true, Running::Same);
+    let record = machine.record();
+    assert_eq!((record.state, record.result), (State::Downloaded, UpdateResult::Failed));
+}
+
+#[test]
+fn a_deferral_is_not_made_longer_by_a_restart() {
+    let deferred = Record {
+        deferred_at: Some(crate::support::WALL - 3000),
+        ..record(State::Downloaded, UpdateResult::Deferred, Step::Wanted)
+    };
+    let config = MachineConfig {
+        deferral: Some(std::time::Duration::from_secs(3600)),
+        ..config(Delivery::Push)
+    };
+    let found = Found { package: true, running: Running::Same };
+    let (mut machine, _) = Machine::start(config.clone(), Some(deferred.clone()), &found, &at(0));
+    machine.handle(&at(599), Event::Time);
+    assert_eq!(machine.record().state, State::Downloaded);
+    machine.handle(&at(600), Event::Time);
+    assert_eq!(machine.record().state, State::Updating);
+    // One that was over while the device was off is looked at at once.
+    let late = Record { deferred_at: Some(crate::support::WALL - 4000), ..deferred };
+    let (machine, _) = Machine::start(config, Some(late), &found, &at(0));
+    assert_eq!(machine.record().state, State::Updating);
+}
+
+#[test]
+fn what_is_no_record_is_told_from_one_of_a_later_version() {
+    let full = record(State::Updating, UpdateResult::Initial, Step::Installed);
+    let bytes = full.encode();
+    assert_eq!(Record::decode(&bytes), Ok(full));
+    for cut in 0..bytes.len() {
+        assert!(Record::decode(&bytes[..cut]).is_err(), "{cut}");
+    }
+    let later = String::from_utf8(bytes).unwrap().replace("\"format\":1", "\"format\":2");
+    let error = Record::decode(later.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "format 2, and this version knows 1 alone");
+    assert!(Record::decode(&[b' '; Record::MAX_BYTES + 1]).is_err());
+}
