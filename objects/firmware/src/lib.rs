@@ -1,21 +1,33 @@
 //! Firmware Update (5): a package comes, is checked, and is installed (Objects 7).
 //!
-//! [`Machine`] is the object without I/O: the transition table, what is recorded, and
-//! what follows from it after a restart.
+//! [`FirmwareUpdate`] is the object in the host. [`Machine`] decides, without I/O: the
+//! transition table, what is recorded, and what follows from it after a restart. A
+//! [`Backend`] installs, a [`RecordStore`] keeps the record.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod backend;
 mod event;
+mod file;
 mod machine;
+mod object;
 mod record;
+mod record_store;
 mod resource;
 mod restart;
 mod rules;
+mod storage;
+mod worker;
 
+pub use backend::Backend;
 pub use event::{
     Action, Delivery, Event, Failure, Installed, MachineConfig, PackageInfo, Reason, Settings,
     System, Ticket,
 };
+pub use file::FileBackend;
 pub use machine::{ANSWER_LIMIT, INSTALL_DELAY, Machine, PROCEED_LIMIT};
+pub use object::{Confirmation, FirmwareUpdate};
 pub use record::{Record, RecordError, State, Step, UpdateResult};
+pub use record_store::{RecordFile, RecordStore};
 pub use restart::{Found, MAX_ATTEMPTS, Running};
+pub use worker::Parts;

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use config::DeviceConfig;
+pub use reboot::reboot;
 
 use crate::bus::WORK_TIME_LIMIT;
 use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};

@@ -8,6 +8,7 @@ use lwm2m_engine::{CallReply, CallResult};
 use lwm2m_model::{Code, RequestError};
 use zbus::Connection;
 
+use crate::BusHandle;
 use crate::bus::{self, is_service_missing};
 use crate::sources::login1::{self, CanReboot};
 use crate::sources::{properties, systemd1};
@@ -29,6 +30,12 @@ pub(super) async fn check(bus: Option<Connection>) -> CallResult {
         }
         Err(error) => Err(bus::refusal(&error, login1::NAME, login1::ACTIONS)),
     }
+}
+
+/// Restarts the machine through logind, or systemd where there is none. What goes wrong
+/// is logged: nobody waits for the answer.
+pub async fn reboot(bus: &BusHandle) {
+    perform(bus.connection()).await;
 }
 
 /// Step 3. The server has its answer, so only the operator learns of a failure.

@@ -1,0 +1,80 @@
+//! Where the record of an update is kept.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use crate::Record;
+use crate::storage::sync_folder;
+
+/// Keeps the bytes of one record. Its functions block.
+pub trait RecordStore: Send + Sync + 'static {
+    /// The bytes that were saved last, if any were.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn load(&self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Saves bytes in place of those before. They are durable when it returns.
+    ///
+    /// # Errors
+    /// If they cannot be written; then those before are still there.
+    fn save(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// A record in a file, which a power cut leaves as it was or as it is to be.
+#[derive(Debug)]
+pub struct RecordFile {
+    path: PathBuf,
+}
+
+impl RecordFile {
+    /// The file; its directory is made when it is first written.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+}
+
+impl RecordStore for RecordFile {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(Record::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn save(&self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(folder) = self.path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let temporary = self.path.with_extension("new");
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &self.path)?;
+        sync_folder(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_there_after_a_restart_and_a_half_written_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firmware/record");
+        let store = RecordFile::new(path.clone());
+        assert_eq!(store.load().unwrap(), None);
+        store.save(b"one").unwrap();
+        store.save(b"two").unwrap();
+        fs::write(path.with_extension("new"), "thr").unwrap();
+        assert_eq!(RecordFile::new(path).load().unwrap().as_deref(), Some(&b"two"[..]));
+    }
+}

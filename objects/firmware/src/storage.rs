@@ -1,0 +1,162 @@
+//! The package on disk: written as it comes, never whole in memory.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+
+use crate::{Failure, Reason};
+
+/// The one package that there may be. All functions block.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    path: PathBuf,
+    file: Option<File>,
+    /// Bytes that a power cut would take.
+    unsynced: u64,
+}
+
+impl Storage {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, file: None, unsynced: 0 }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Stores a part; at offset 0 a package begins anew.
+    pub(crate) fn store(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+        last: bool,
+        size: Option<u64>,
+    ) -> Result<(), Failure> {
+        if offset == 0 {
+            self.begin(size)?;
+        }
+        self.write(offset, bytes, last).map_err(|error| self.failure(&error))
+    }
+
+    fn begin(&mut self, size: Option<u64>) -> Result<(), Failure> {
+        self.discard().map_err(|error| self.failure(&error))?;
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
+        let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
+        made.map_err(|error| self.failure(&error))?;
+        if let Some(size) = size {
+            let free = free_space(folder).map_err(|error| self.failure(&error))?;
+            if size.saturating_add(RESERVE) > free {
+                let cause = format!(
+                    "{}: {size} bytes to come, {free} bytes free of which {RESERVE} are kept",
+                    self.path.display()
+                );
+                return Err(Failure::new(Reason::NoSpace, cause));
+            }
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(FILE_MODE);
+        self.file = Some(options.open(&self.path).map_err(|error| self.failure(&error))?);
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8], last: bool) -> io::Result<()> {
+        let Some(file) = &mut self.file else {
+            return Err(io::Error::other("what came before is no longer here"));
+        };
+        // A part that failed half-way must not move the next one.
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)?;
+        self.unsynced += bytes.len() as u64;
+        if self.unsynced >= SYNC_EVERY || last {
+            file.sync_data()?;
+            self.unsynced = 0;
+        }
+        if last {
+            self.file = None;
+            sync_folder(&self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what there is of a package.
+    pub(crate) fn discard(&mut self) -> io::Result<()> {
+        (self.file, self.unsynced) = (None, 0);
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        let reason = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Reason::NoSpace,
+            io::ErrorKind::FileTooLarge => Reason::NoSpace,
+            io::ErrorKind::OutOfMemory => Reason::OutOfMemory,
+            _ => Reason::Other,
+        };
+        Failure::new(reason, format!("{}: {error}", self.path.display()))
+    }
+}
+
+/// Makes the names in the folder of `path` durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Bytes that this user may write below `folder`.
+fn free_space(folder: &Path) -> io::Result<u64> {
+    let facts = statvfs(folder)?;
+    // 32 bits wide on some machines.
+    #[allow(clippy::useless_conversion)]
+    let (blocks, size) = (u64::from(facts.blocks_available()), u64::from(facts.fragment_size()));
+    Ok(blocks.saturating_mul(size))
+}
+
+/// At most so many bytes are lost to a power cut, and written in one go by a sync.
+const SYNC_EVERY: u64 = 4 * 1024 * 1024;
+/// Bytes that stay free for the agent's own state.
+const RESERVE: u64 = 1024 * 1024;
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_a_file_and_a_new_package_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firmware/package");
+        let mut storage = Storage::new(path.clone());
+        storage.store(0, b"old and long", false, None).unwrap();
+        storage.store(0, b"new", false, Some(6)).unwrap();
+        storage.store(3, b" one", true, None).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new one");
+        storage.discard().unwrap();
+        storage.discard().unwrap();
+        assert!(!path.exists());
+        let error = storage.store(7, b"x", false, None).unwrap_err();
+        assert_eq!(error.reason, Reason::Other);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("package");
+        let mut storage = Storage::new(path.clone());
+        let error = storage.store(0, b"x", false, Some(u64::MAX)).unwrap_err();
+        assert_eq!(error.reason, Reason::NoSpace, "{}", error.cause);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_full_disk_is_no_space() {
+        let mut storage = Storage { file: None, ..Storage::new("/tmp/package".into()) };
+        storage.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let error = storage.store(1, b"x", false, None).unwrap_err();
+        assert_eq!(error.reason, Reason::NoSpace, "{}", error.cause);
+    }
+}
