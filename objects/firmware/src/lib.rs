@@ -11,6 +11,7 @@ mod event;
 mod file;
 mod machine;
 mod object;
+mod rauc;
 mod record;
 mod record_store;
 mod resource;
@@ -27,6 +28,7 @@ pub use event::{
 pub use file::FileBackend;
 pub use machine::{ANSWER_LIMIT, INSTALL_DELAY, Machine, PROCEED_LIMIT};
 pub use object::{Confirmation, FirmwareUpdate};
+pub use rauc::RaucBackend;
 pub use record::{Record, RecordError, State, Step, UpdateResult};
 pub use record_store::{RecordFile, RecordStore};
 pub use restart::{Found, MAX_ATTEMPTS, Running};

@@ -250,7 +250,12 @@ async fn find<B: Backend>(
     let running = match begun {
         None => Running::Same,
         Some(record) => {
-            let slot = backend.slot().await;
+            let mut slot = backend.slot().await;
+            // What has become of the update is not guessed.
+            while record.slot.is_some() && slot.is_none() {
+                sleep(SLOT_PAUSE).await;
+                slot = backend.slot().await;
+            }
             match (&record.slot, &slot) {
                 (Some(before), Some(now)) if before != now => Running::New,
                 _ if record.boot != boot && record.step != Step::Installing => Running::Old,
@@ -291,5 +296,7 @@ async fn until(time: Option<Instant>, clock: fn() -> Now) {
     }
 }
 
+/// Before the installer is asked again which slot was booted.
+const SLOT_PAUSE: Duration = Duration::from_secs(10);
 /// From the end of an installation to the restart, so that what was said is heard.
 const REBOOT_DELAY: Duration = Duration::from_secs(2);

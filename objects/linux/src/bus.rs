@@ -34,6 +34,18 @@ impl BusHandle {
         self.0.borrow().as_ref().filter(|connection| !connection.is_closed()).cloned()
     }
 
+    /// Waits for a connection. Without a daemon that could supply one it waits for
+    /// ever. Cancel safe.
+    pub async fn connected(&self) -> Connection {
+        let mut handle = self.clone();
+        loop {
+            if let Some(connection) = handle.take_notice() {
+                return connection;
+            }
+            handle.changed().await;
+        }
+    }
+
     /// Waits for another connection than before, or none. Without a daemon that
     /// could supply one it waits for ever. Cancel safe.
     pub(crate) async fn changed(&mut self) {

@@ -1,0 +1,244 @@
+//! The back end for RAUC: bundles into the slots that are not in use.
+//!
+//! RAUC does one thing at a time, may take long, may leave the bus at any point and
+//! come back knowing nothing. A question is put again; an installation is not, since
+//! after an error nobody knows what it has done: the server decides.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use lwm2m_objects::BusHandle;
+use rauc_dbus::{BundleAccess, Error, Event, InstallOptions, Installer, Outcome, SlotState};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::{Backend, Failure, Installed, PackageInfo, Reason};
+
+/// RAUC on the bus of the daemon.
+#[derive(Debug, Clone)]
+pub struct RaucBackend {
+    bus: BusHandle,
+}
+
+impl RaucBackend {
+    /// RAUC, wherever the connection is at the time.
+    pub fn new(bus: BusHandle) -> Self {
+        Self { bus }
+    }
+
+    async fn installer(&self) -> Result<Installer, Failure> {
+        match timeout(BUS_LIMIT, self.bus.connected()).await {
+            Ok(connection) => Ok(Installer::new(&connection)),
+            Err(_) => Err(unavailable("there is no D-Bus connection, which RAUC needs")),
+        }
+    }
+
+    /// Puts a question until it is answered, within limits.
+    async fn ask<T, F>(&self, question: impl Fn(Installer) -> F) -> Result<T, Asked>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut tries = 1;
+        loop {
+            let installer = self.installer().await.map_err(Asked::Failed)?;
+            let error = match timeout(CALL_LIMIT, question(installer)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Asked::Failed(unavailable("RAUC does not answer"))),
+            };
+            let most = match &error {
+                Error::Busy { .. } => BUSY_TRIES,
+                Error::Bus { .. } | Error::ServiceGone { .. } => GONE_TRIES,
+                _ => return Err(Asked::Refused(error)),
+            };
+            if tries >= most {
+                return Err(Asked::Failed(unavailable(&error.to_string())));
+            }
+            tries += 1;
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Why a question has no answer.
+enum Asked {
+    /// RAUC has said so.
+    Refused(Error),
+    /// Nothing is known.
+    Failed(Failure),
+}
+
+impl Backend for RaucBackend {
+    async fn inspect(&self, package: &Path) -> Result<PackageInfo, Failure> {
+        let inspect = |rauc: Installer| {
+            let bundle = package.display().to_string();
+            async move { rauc.inspect(&bundle, &BundleAccess::default()).await }
+        };
+        let info = self.ask(inspect).await;
+        let info = info.map_err(|asked| refusal(asked, package))?;
+        let ours = self.ask(|rauc| async move { rauc.compatible().await }).await;
+        let ours = ours.map_err(|asked| refusal(asked, package))?;
+        if info.compatible != ours {
+            let cause = format!("the bundle is for {}, and this is {ours}", info.compatible);
+            return Err(Failure::new(Reason::Unsupported, cause));
+        }
+        Ok(PackageInfo {
+            name: cut(info.compatible),
+            version: cut(info.version.unwrap_or_default()),
+        })
+    }
+
+    async fn install(&self, package: &Path) -> Result<Installed, Failure> {
+        let bundle = package.display().to_string();
+        let mut tries = 1;
+        let mut installation = loop {
+            let installer = self.installer().await?;
+            match timeout(CALL_LIMIT, installer.install(&bundle, &InstallOptions::default())).await
+            {
+                Ok(Ok(installation)) => break installation,
+                Ok(Err(Error::Busy { .. })) if tries < BUSY_TRIES => {
+                    tries += 1;
+                    sleep(PAUSE).await;
+                }
+                Ok(Err(error)) => return Err(unavailable(&error.to_string())),
+                Err(_) => return Err(unavailable("RAUC does not answer")),
+            }
+        };
+        loop {
+            let Ok(event) = timeout(SILENCE_LIMIT, installation.next()).await else {
+                return Err(unavailable("RAUC says nothing of its installation any more"));
+            };
+            match event {
+                Some(Event::Progress(progress)) => {
+                    debug!("RAUC: {} %, {}", progress.percent, progress.message);
+                }
+                Some(Event::Finished(Outcome::Installed)) => return Ok(Installed::NeedsReboot),
+                Some(Event::Finished(Outcome::Failed { last_error })) => {
+                    let sentence = last_error.unwrap_or_else(|| "RAUC gives no reason".into());
+                    return Err(Failure::new(reason_of(&sentence), one_line(&sentence)));
+                }
+                Some(Event::Finished(Outcome::ServiceDied)) => {
+                    return Err(unavailable("RAUC left the bus during the installation"));
+                }
+                Some(Event::Finished(_)) => {
+                    return Err(unavailable("the bus was lost during the installation"));
+                }
+                None => return Err(unavailable("the installation has no end")),
+            }
+        }
+    }
+
+    async fn slot(&self) -> Option<String> {
+        let slots = match self.ask(|rauc| async move { rauc.slots().await }).await {
+            Ok(slots) => slots,
+            Err(Asked::Refused(error)) => {
+                warn!("the booted slot is not known: {error}");
+                return None;
+            }
+            Err(Asked::Failed(failure)) => {
+                warn!("the booted slot is not known: {}", failure.cause);
+                return None;
+            }
+        };
+        let booted = |state: Option<SlotState>| state == Some(SlotState::Booted);
+        slots.into_iter().find_map(|(name, slot)| booted(slot.state).then_some(name))
+    }
+}
+
+/// What a refused bundle is.
+fn refusal(asked: Asked, package: &Path) -> Failure {
+    let message = match asked {
+        Asked::Failed(failure) => return failure,
+        Asked::Refused(Error::Refused { message, .. }) => message,
+        Asked::Refused(error) => return unavailable(&error.to_string()),
+    };
+    let reason = match reason_of(&message) {
+        // Before RAUC 1.9 one sentence stands for everything.
+        Reason::Other if !looks_like_a_bundle(package) => Reason::Unsupported,
+        Reason::Other => Reason::Integrity,
+        reason => reason,
+    };
+    Failure::new(reason, format!("RAUC refuses the bundle: {}", one_line(&message)))
+}
+
+/// True unless it cannot be a bundle: those begin with a squashfs.
+fn looks_like_a_bundle(package: &Path) -> bool {
+    let mut start = [0; SQUASHFS.len()];
+    let read = File::open(package).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == *SQUASHFS
+}
+
+/// What a sentence of RAUC means, as far as it can be told.
+fn reason_of(sentence: &str) -> Reason {
+    let known = SENTENCES.iter().find(|(part, _)| sentence.contains(part));
+    known.map_or(Reason::Other, |(_, reason)| *reason)
+}
+
+fn unavailable(cause: &str) -> Failure {
+    Failure::new(Reason::Unavailable, one_line(cause))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text that fits a resource.
+fn cut(mut text: String) -> String {
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or_default());
+    text
+}
+
+/// Parts of what RAUC says, the more telling first.
+const SENTENCES: &[(&str, Reason)] = &[
+    ("signature verification failed", Reason::Integrity),
+    ("No such file", Reason::Other),
+    ("Invalid bundle format", Reason::Unsupported),
+    ("Compatible mismatch", Reason::Unsupported),
+];
+const SQUASHFS: &[u8; 4] = b"hsqs";
+/// Bytes of PkgName and PkgVersion.
+const MAX_TEXT: usize = 255;
+/// How long the connection to the bus may be away.
+const BUS_LIMIT: Duration = Duration::from_secs(30);
+/// How long RAUC may take for a bundle that it reads whole.
+const CALL_LIMIT: Duration = Duration::from_secs(300);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Five minutes of somebody else's installation.
+const BUSY_TRIES: u32 = 150;
+const GONE_TRIES: u32 = 3;
+/// How long an installation may say nothing.
+const SILENCE_LIMIT: Duration = Duration::from_secs(1800);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_of_rauc_say_what_is_wrong() {
+        #[rustfmt::skip] // a table: one row a sentence
+        let cases = [
+            ("signature verification failed: Verify error: unable to get local issuer certificate", Reason::Integrity),
+            ("signature verification failed: error:1700009E:CMS routines::verification failure", Reason::Integrity),
+            ("Invalid bundle format: Signature size (7) exceeds bundle size", Reason::Unsupported),
+            ("Invalid bundle format: Failed to open bundle for reading: x: No such file or directory", Reason::Other),
+            ("Installation error: Compatible mismatch: Expected 'x' but bundle manifest has 'y'", Reason::Unsupported),
+            ("Installation error: Bundle rejected: Hook returned: no", Reason::Other),
+            ("Slot (8 bytes) is too small for image (9 bytes).", Reason::Other),
+            ("Failed mounting bundle: Failed to open /dev/mapper/control", Reason::Other),
+        ];
+        for (sentence, reason) in cases {
+            assert_eq!(reason_of(sentence), reason, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn names_are_cut_between_characters() {
+        assert_eq!(cut("é".repeat(200)).len(), 254);
+        assert_eq!(cut("x".repeat(255)).len(), 255);
+        assert_eq!(cut("1.0".into()), "1.0");
+    }
+}
