@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,14 @@ pub enum Error {
     Bind {
         /// The address asked for.
         address: SocketAddr,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+    /// A file to be sent could not be read.
+    #[error("cannot read {}: {cause}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
         /// What the system said.
         cause: Arc<io::Error>,
     },
@@ -72,7 +81,7 @@ pub enum Error {
     #[error("cannot encode the payload: {0}")]
     Encode(#[from] EncodeError),
     /// The payload is larger than any that goes in blocks.
-    #[error("the payload has {0} bytes, at most {max} go out", max = crate::state::MAX_BODY)]
+    #[error("the payload has {0} bytes, at most {max} go out", max = crate::state::MAX_SENT)]
     TooLarge(usize),
     /// The answers to the blocks of a request, or the blocks of an answer, do not
     /// belong together.

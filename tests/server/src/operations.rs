@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::message;
 use crate::observation::{CancelBy, Observation, ObservationKey};
-use crate::state::{Answer, Command, Job, MAX_BODY, Observe, Then};
+use crate::state::{Answer, Command, Job, MAX_SENT, Observe, Then};
 use crate::{Error, Response, Server};
 
 impl Server {
@@ -233,7 +233,7 @@ impl Server {
     }
 
     async fn enqueue(&self, endpoint: &str, job: Job) -> Result<(), Error> {
-        if job.packet.payload.len() > MAX_BODY {
+        if job.packet.payload.len() > MAX_SENT {
             return Err(Error::TooLarge(job.packet.payload.len()));
         }
         let endpoint = endpoint.to_owned();

@@ -327,9 +327,9 @@ async fn requests_that_cannot_be_sent_say_why() {
     let unknown = server.read("nobody", &path("/3/0"), None).await;
     assert!(matches!(unknown, Err(Error::NotRegistered(_))));
     let (_device, _) = Device::registered(&server, "thing", &[]).await;
-    let long = "x".repeat((1 << 20) + 1);
+    let long = "x".repeat((128 << 20) + 1);
     let too_large = server.execute("thing", &path("/3/0/4"), Some(&long)).await;
-    assert!(matches!(too_large, Err(Error::TooLarge(0x0010_0001))));
+    assert!(matches!(too_large, Err(Error::TooLarge(0x0800_0001))));
     let two = [1, 6].map(|id| Entry::new(Path::resource(1, 0, id), Value::Integer(1)));
     let written =
         server.write("thing", &path("/1/0"), WriteMode::Replace, ContentFormat::TEXT, &two).await;

@@ -1,6 +1,7 @@
 //! The commands of the prompt: their names, their usage, and lines made commands.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lwm2m_model::{Arguments, ContentFormat, Entry, Path, Value, WriteMode};
@@ -89,6 +90,11 @@ pub enum Command {
         /// Target.
         path: Path,
     },
+    /// Writes a file to Package of the Firmware Update object (Objects 7).
+    Push {
+        /// The file.
+        file: PathBuf,
+    },
     /// Sets the size of blocks, for payloads that are larger.
     Blocks {
         /// How large.
@@ -122,7 +128,8 @@ impl Command {
             | Self::Observe { .. }
             | Self::Cancel { .. }
             | Self::Create { .. }
-            | Self::Delete { .. } => true,
+            | Self::Delete { .. }
+            | Self::Push { .. } => true,
             Self::Devices
             | Self::Use { .. }
             | Self::Blocks { .. }
@@ -175,6 +182,8 @@ pub const COMMANDS: &[Usage] = &[
     usage("cancel", "cancel PATH [--reset]", "end an observation, by request or by RST"),
     usage("create", "create PATH [ID=VALUE ...] [--format NAME]", "create /OBJECT/INSTANCE; of /OBJECT the device chooses the number"),
     usage("delete", "delete PATH", "delete an instance or a resource instance"),
+    usage("push", "push FILE", "write a file to /5/0/0, as a firmware package"),
+    usage("update", "update", "install the package: execute /5/0/2"),
     usage("blocks", "blocks SIZE", "send and fetch what is larger in blocks of 16 to 1024 bytes"),
     usage("wait", "wait registered|deregistered|updated|asleep|awake|notification PATH [SECONDS]", "wait for the device"),
     usage("help", "help [COMMAND]", "this list, or one command"),
@@ -272,6 +281,8 @@ impl Line {
             }
             "create" => self.create()?,
             "delete" => Command::Delete { path: self.path()? },
+            "push" => Command::Push { file: self.word("a file")?.into() },
+            "update" => Command::Execute { path: Path::resource(5, 0, 2), arguments: None },
             "blocks" => Command::Blocks { size: self.size()? },
             "wait" => Command::Wait { condition: self.condition()?, within: self.seconds()? },
             "help" => Command::Help { about: self.words.pop_front() },
@@ -541,6 +552,8 @@ mod tests {
                 "create /3442",
                 Command::Create { path: path("/3442"), format: None, entries: vec![] },
             ),
+            ("push \"new image\"", Command::Push { file: "new image".into() }),
+            ("update", Command::Execute { path: path("/5/0/2"), arguments: None }),
             ("delete /3442/7/1120/2", Command::Delete { path: path("/3442/7/1120/2") }),
             ("help read", Command::Help { about: Some("read".into()) }),
             ("quit", Command::Quit),

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lwm2m_model::{ContentFormat, DataType, Entry, Path, Version};
+use lwm2m_model::{ContentFormat, DataType, Entry, Path, Value, Version, WriteMode};
 
 use super::command::{COMMANDS, Command, Condition, nearest};
 use super::show;
@@ -125,7 +126,8 @@ impl Session {
             | Command::Observe { .. }
             | Command::Cancel { .. }
             | Command::Create { .. }
-            | Command::Delete { .. } => {
+            | Command::Delete { .. }
+            | Command::Push { .. } => {
                 let outcome = self.request(command).await;
                 self.note(outcome, out)?;
             }
@@ -266,6 +268,14 @@ impl Session {
                 answer(server.create(&device, &object, format, entries)).await
             }
             Command::Delete { path } => answer(server.delete(&device, path)).await,
+            Command::Push { file } => {
+                let bytes = std::fs::read(file)
+                    .map_err(|cause| Error::File { path: file.clone(), cause: Arc::new(cause) })?;
+                let path = Path::resource(5, 0, 0);
+                let package = [Entry::new(path.clone(), Value::Opaque(bytes))];
+                let (mode, format) = (WriteMode::Replace, ContentFormat::OPAQUE);
+                answer(server.write(&device, &path, mode, format, &package)).await
+            }
             Command::Devices
             | Command::Use { .. }
             | Command::Blocks { .. }

@@ -388,7 +388,9 @@ fn assemble(
 }
 
 /// Most bytes put together from blocks, or cut to them.
-pub(crate) const MAX_BODY: usize = 1 << 20;
+const MAX_BODY: usize = 1 << 20;
+/// Bytes of what goes out, in blocks if it is large: a firmware package is the largest.
+pub(crate) const MAX_SENT: usize = 128 << 20;
 
 #[cfg(test)]
 mod tests {

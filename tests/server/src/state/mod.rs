@@ -33,7 +33,7 @@ use exchange::Exchange;
 use gathering::Gathering;
 use observe::Observed;
 
-pub(crate) use exchange::{Answer, Job, MAX_BODY, Observe, Then};
+pub(crate) use exchange::{Answer, Job, MAX_SENT, Observe, Then};
 pub(crate) use links::Links;
 pub(crate) use random::Random;
 
