@@ -9,7 +9,7 @@ use lwm2m_engine::Account;
 use lwm2m_model::objects;
 use lwm2m_security::KeySource;
 
-use crate::config::{Config, ConfigError, Server, TextSource, files, load};
+use crate::config::{Config, ConfigError, FirmwareSettings, Server, TextSource, files, load};
 
 /// What a check knows about the system it runs on.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +105,16 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
         if let Some(value) = value {
             line(&format!("  {name}"), value.clone());
         }
+    }
+    let installs = match &config.firmware {
+        FirmwareSettings::None => None,
+        FirmwareSettings::Rauc => Some("RAUC installs packages".to_owned()),
+        FirmwareSettings::File(path) => Some(format!("packages go to {}", path.display())),
+    };
+    if let Some(installs) = installs {
+        let object = &objects::FIRMWARE_UPDATE;
+        line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
+        line("  back end", installs);
     }
     line("", String::new());
     for (place, file) in config.files.iter().enumerate() {

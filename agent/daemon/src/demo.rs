@@ -2,17 +2,22 @@
 //!
 //! The agent is the real one, over real sockets and DTLS. It has no bus, so that
 //! nothing typed here can restart the machine. Beside the objects of the agent it has
-//! the test object (3442) of the registry.
+//! the test object (3442) of the registry, and a package that is pushed goes to a
+//! directory that ends with the demo.
 
 use std::collections::HashMap;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::DemoArgs;
-use crate::config;
+use crate::config::{self, FirmwareSettings};
+use crate::firmware;
 use lwm2m_bus::Exit;
 use lwm2m_engine::{Account, Deregister, EngineConfig, Event, Retry, SecurityMode};
 use lwm2m_model::Version;
@@ -49,8 +54,8 @@ pub(crate) async fn run(arguments: &DemoArgs) -> ExitCode {
     }
 }
 
-fn read_script(path: &std::path::Path) -> anyhow::Result<Script<Line>> {
-    let text = std::fs::read_to_string(path)
+fn read_script(path: &Path) -> anyhow::Result<Script<Line>> {
+    let text = fs::read_to_string(path)
         .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
     Script::parse::<Player>(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
@@ -73,7 +78,8 @@ async fn play(arguments: &DemoArgs, script: Option<Script<Line>>) -> anyhow::Res
     let (asks, asked) = mpsc::channel(MAX_ASKS);
     let (sleeps, asleep) = watch::channel(false);
     let psk = Psk::new(IDENTITY, key)?;
-    let mut agent = agent(&uri, psk, arguments.loss, asked, sleeps)?;
+    let state = Folder::new()?;
+    let mut agent = agent(&uri, psk, arguments.loss, &state.0, asked, sleeps)?;
     println(&format!("a server listens at {uri}; the agent registers there over DTLS"))?;
     println("type help for what can be asked, quit to end")?;
     let mut player =
@@ -110,6 +116,7 @@ fn agent(
     uri: &str,
     psk: Psk,
     loss: u8,
+    state: &Path,
     asks: mpsc::Receiver<Ask>,
     sleeps: watch::Sender<bool>,
 ) -> anyhow::Result<Agent> {
@@ -142,13 +149,18 @@ fn agent(
     let device = DeviceConfig::new(config::BINDINGS);
     let device = Device::new(device, Roots::default(), BusHandle::absent(), objects.sender());
     objects.add(Box::new(device));
+    let firmware = FirmwareSettings::File(state.join("installed"));
+    let confirmation = firmware::add(&mut objects, &firmware, state, BusHandle::absent());
     let mut tested = MemoryObject::new(Arc::new(lwm2m_test_server::test_object().clone()));
     tested.fill(0);
     objects.add(Box::new(InMemory::new(tested, objects.sender())));
-    let events = Box::new(move |event: &Event| match event {
-        Event::Asleep { .. } => drop(sleeps.send_replace(true)),
-        Event::Awake { .. } | Event::Deregistered { .. } => drop(sleeps.send_replace(false)),
-        _ => {}
+    let events = Box::new(move |event: &Event| {
+        firmware::note(&confirmation, event);
+        match event {
+            Event::Asleep { .. } => drop(sleeps.send_replace(true)),
+            Event::Awake { .. } | Event::Deregistered { .. } => drop(sleeps.send_replace(false)),
+            _ => {}
+        }
     });
     let credentials = HashMap::from([(SERVER, LinkSecurity::Psk(psk))]);
     Ok(Agent::new(Parts {
@@ -291,6 +303,25 @@ impl Player {
         // at the server.
         let _ = self.agent.send(Ask::Order { server: None, order, reply }).await;
         let _ = done.await;
+    }
+}
+
+/// A directory for the firmware update, which ends with the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let name: String = seed()?.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let path = std::env::temp_dir().join(format!("lwm2md-demo-{name}"));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to whoever cleans the directory of such things.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -12,6 +12,7 @@ mod convert;
 mod credentials;
 mod demo;
 pub mod events;
+mod firmware;
 mod heard;
 mod journal;
 mod keeper;

@@ -1,7 +1,7 @@
 //! SIGHUP: what can change in a running agent does, the rest is named.
 
 use crate::cli::Cli;
-use crate::config::Server;
+use crate::config::{FirmwareSettings, Server};
 use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
 use tracing::{error, info, warn};
@@ -15,6 +15,7 @@ pub(crate) struct Fixed {
     version: lwm2m_model::Version,
     min_version: lwm2m_model::Version,
     device: DeviceConfig,
+    firmware: FirmwareSettings,
 }
 
 impl Fixed {
@@ -24,6 +25,7 @@ impl Fixed {
             version: loaded.config.version,
             min_version: loaded.config.min_version,
             device: loaded.device.clone(),
+            firmware: loaded.config.firmware.clone(),
         }
     }
 
@@ -34,6 +36,7 @@ impl Fixed {
             ("lwm2m_version", loaded.config.version != self.version),
             ("min_lwm2m_version", loaded.config.min_version != self.min_version),
             ("objects.device", loaded.device != self.device),
+            ("objects.firmware", loaded.config.firmware != self.firmware),
         ] {
             if differs {
                 warn!("{key} has changed; the new value counts from the next start of lwm2md");

@@ -1,9 +1,11 @@
 //! `lwm2md` as a service: from the configuration to SIGTERM.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::{Bus as BusOption, Cli};
+use crate::firmware;
 use crate::state_dir::state_dir;
 use crate::systemd::{Notifier, watchdog_interval};
 use lwm2m_bus::Exit;
@@ -53,7 +55,7 @@ pub(crate) async fn run(
             return Exit::Failed.into();
         }
     };
-    match serve(cli, loaded, kept, roots, objects).await {
+    match serve(cli, loaded, &directory, kept, roots, objects).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error}");
@@ -65,6 +67,7 @@ pub(crate) async fn run(
 async fn serve(
     cli: &Cli,
     mut loaded: Loaded,
+    state: &Path,
     (keeper, records): (Keeper, Vec<Record>),
     roots: Roots,
     add_objects: impl FnOnce(&mut ObjectHost),
@@ -83,10 +86,12 @@ async fn serve(
     let engine = loaded.config.engine_config(loaded.endpoint.clone(), clock::boot_id(), seed);
     let mut objects = ObjectHost::new(clock::now);
     let device = loaded.device.clone();
-    objects.add(Box::new(Device::new(device, roots, handle, objects.sender())));
+    objects.add(Box::new(Device::new(device, roots, handle.clone(), objects.sender())));
+    let confirmation = firmware::add(&mut objects, &loaded.config.firmware, state, handle);
     add_objects(&mut objects);
     let (changes, mut changed) = mpsc::channel(1);
     let events = Box::new(move |event: &lwm2m_engine::Event| {
+        firmware::note(&confirmation, event);
         if StatusFile::concerns(event) {
             // One that waits is enough: the state is looked at when it is taken.
             let _ = changes.try_send(());

@@ -103,8 +103,18 @@ const KEY_SOURCES: &[Field] = &[
 const OBJECTS: &[Field] = &[
     field("device", Shape::Map(DEVICE), Optional, Here, "Object 3; what is left out is found out from the system"),
     field("location", ANYTHING, Optional, NotYet, "Object 6"),
-    field("firmware", ANYTHING, Optional, NotYet, "Object 5"),
+    field("firmware", Shape::Map(FIRMWARE), Optional, Here, "Object 5, which is there only with a back end"),
 ];
+
+#[rustfmt::skip] // a table: one row a key
+const FIRMWARE: &[Field] = &[
+    field("backend", Shape::Choice(BACKENDS), Required, Here, "What installs packages"),
+    field("path", PATH, Optional, Here, "Where the back end file puts a package; the directory must exist"),
+    field("confirm", ANYTHING, Optional, NotYet, "What confirms an update"),
+];
+
+const BACKENDS: &[Word] =
+    &[word("rauc", Here), word("file", Here), word("none", Here), word("script", NotYet)];
 
 #[rustfmt::skip] // a table: one row a key
 const DEVICE: &[Field] = &[

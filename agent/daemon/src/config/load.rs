@@ -11,7 +11,7 @@ use super::account;
 use super::keys::ROOT;
 use super::position::{ConfigError, File};
 use super::tree::{Kind, Node};
-use super::{Config, DeviceSettings, Server, TextSource};
+use super::{Config, DeviceSettings, FirmwareSettings, Server, TextSource};
 
 /// The files of a configuration in the order in which they are merged: `main`,
 /// then the `*.yaml` of the directory `conf.d` beside it by name.
@@ -105,6 +105,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
     // all at once.
     let (version, min_version) = versions(tree, errors);
     let servers = servers(tree, errors);
+    let firmware = firmware(tree, errors);
     errors.is_empty().then(|| Config {
         endpoint: text(tree, "endpoint"),
         version,
@@ -115,6 +116,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
             .unwrap_or_default(),
         servers,
         device: device(tree),
+        firmware,
         files: paths.to_vec(),
     })
 }
@@ -185,6 +187,37 @@ fn device(tree: &Node) -> DeviceSettings {
         device_type: text(node, "device_type"),
         hardware_version: text(node, "hardware_version"),
         software_version: text(node, "software_version"),
+    }
+}
+
+fn firmware(tree: &Node, errors: &mut Vec<ConfigError>) -> FirmwareSettings {
+    let Some(node) = tree.get("objects").and_then(|objects| objects.get("firmware")) else {
+        return FirmwareSettings::None;
+    };
+    let path = node.get("path");
+    let backend = text(node, "backend");
+    let mut wrong = |at, key: &str, message: &str| {
+        errors.push(ConfigError::new(at, &format!("objects.firmware{key}"), message.to_owned()));
+    };
+    match (backend.as_deref(), path) {
+        (Some("file"), Some(path)) => {
+            let text = path.text().unwrap_or_default();
+            // Relative to what, nobody would know.
+            if !text.starts_with('/') {
+                wrong(&path.at, ".path", "expected a path that starts with a slash");
+            }
+            FirmwareSettings::File(text.into())
+        }
+        (Some("file"), None) => {
+            wrong(&node.at, "", "the back end file needs a path");
+            FirmwareSettings::None
+        }
+        (Some(other), Some(path)) => {
+            wrong(&path.at, ".path", &format!("the back end {other} takes no path"));
+            FirmwareSettings::None
+        }
+        (Some("rauc"), None) => FirmwareSettings::Rauc,
+        (Some(_) | None, _) => FirmwareSettings::None,
     }
 }
 

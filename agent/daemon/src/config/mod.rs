@@ -42,6 +42,8 @@ pub struct Config {
     pub servers: Vec<Server>,
     /// Settings of Object 3.
     pub device: DeviceSettings,
+    /// Settings of Object 5.
+    pub firmware: FirmwareSettings,
     /// The files read, in order.
     pub files: Vec<PathBuf>,
 }
@@ -84,6 +86,18 @@ pub struct DeviceSettings {
     pub hardware_version: Option<String>,
     /// Software Version (`/3/0/19`).
     pub software_version: Option<String>,
+}
+
+/// What installs firmware.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FirmwareSettings {
+    /// Nothing: there is no Object 5.
+    #[default]
+    None,
+    /// RAUC on the bus.
+    Rauc,
+    /// Packages are put at this path.
+    File(PathBuf),
 }
 
 /// Where a text is.

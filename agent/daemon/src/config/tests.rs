@@ -165,7 +165,11 @@ fn wrong_files_give_place_key_and_remedy() {
         // Known, not built.
         (format!("bootstrap: {{uri: coaps://b}}\n{SERVER}"), "c.yaml:1:1: bootstrap: not built into this version".into()),
         (format!("plugins: {{manifests: /x}}\n{SERVER}"), "c.yaml:1:1: plugins: not built into this version".into()),
-        (format!("{SERVER}objects:\n  location: {{source: gpsd}}\n  firmware: {{backend: rauc}}\n"), "c.yaml:6:3: objects.location: not built into this version\nc.yaml:7:3: objects.firmware: not built into this version".into()),
+        (format!("{SERVER}objects:\n  location: {{source: gpsd}}\n  firmware: {{backend: script}}\n"), "c.yaml:6:3: objects.location: not built into this version\nc.yaml:7:23: objects.firmware.backend: script is not built into this version; it has rauc, file, none".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: file}}\n"), "c.yaml:6:13: objects.firmware: the back end file needs a path".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: file, path: image}}\n"), "c.yaml:6:35: objects.firmware.path: expected a path that starts with a slash".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: rauc, path: /image}}\n"), "c.yaml:6:35: objects.firmware.path: the back end rauc takes no path".into()),
+        (format!("{SERVER}objects:\n  firmware: {{path: /image}}\n"), "c.yaml:6:13: objects.firmware.backend: missing".into()),
         (SERVER.replace("nosec", "x509"), "c.yaml:4:22: servers[0].security.mode: x509 is not built into this version; it has psk, nosec".into()),
         (psk("key: {pkcs11: {}}"), "c.yaml:4:46: servers[0].security.key.pkcs11: not built into this version".into()),
         // Types and ranges.

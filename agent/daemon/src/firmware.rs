@@ -1,0 +1,63 @@
+//! Object 5 for the back end that is configured, with its state below the state
+//! directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lwm2m_engine::Event;
+use lwm2m_firmware::{
+    Backend, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend, RecordFile,
+};
+use lwm2m_objects::{BusHandle, ObjectHost};
+use lwm2m_transport::clock;
+
+use crate::config::FirmwareSettings;
+
+/// Adds the object if something is configured that installs. What comes back wants to
+/// hear of registrations.
+pub(crate) fn add(
+    objects: &mut ObjectHost,
+    settings: &FirmwareSettings,
+    state: &Path,
+    bus: BusHandle,
+) -> Option<Confirmation> {
+    match settings {
+        FirmwareSettings::None => None,
+        FirmwareSettings::Rauc => {
+            Some(add_with(objects, RaucBackend::new(bus.clone()), state, bus))
+        }
+        FirmwareSettings::File(path) => {
+            Some(add_with(objects, FileBackend::new(path.clone()), state, bus))
+        }
+    }
+}
+
+fn add_with<B: Backend>(
+    objects: &mut ObjectHost,
+    backend: B,
+    state: &Path,
+    bus: BusHandle,
+) -> Confirmation {
+    let folder = state.join("firmware");
+    let object = FirmwareUpdate::new(Parts {
+        backend,
+        records: Arc::new(RecordFile::new(folder.join("record"))),
+        package: folder.join("package"),
+        bus,
+        boot: format!("{:032x}", u128::from_be_bytes(clock::boot_id().0)),
+        out: objects.sender(),
+        clock: clock::now,
+    });
+    let confirmation = object.confirmation();
+    objects.add(Box::new(object));
+    confirmation
+}
+
+/// Tells an update on trial of an event that shows that it works: a server has answered.
+pub(crate) fn note(confirmation: &Option<Confirmation>, event: &Event) {
+    if let (Some(confirmation), Event::Registered { .. } | Event::Updated { .. }) =
+        (confirmation, event)
+    {
+        confirmation.registered();
+    }
+}
