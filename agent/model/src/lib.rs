@@ -8,6 +8,7 @@ mod attributes;
 mod definition;
 mod digits;
 mod entry;
+pub mod firmware;
 pub mod objects;
 mod path;
 pub mod record;

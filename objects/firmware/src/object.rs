@@ -18,7 +18,7 @@ use crate::resource::{
     PACKAGE_NAME, PACKAGE_URI, PACKAGE_VERSION, PROTOCOLS, SEVERITY, STATE, UPDATE, UPDATE_RESULT,
     path,
 };
-use crate::worker::{Parts, Worker};
+use crate::worker::{Parts, Worker, load};
 use crate::{Backend, Delivery, Event, Record, Settings};
 
 /// The Firmware Update object.
@@ -62,9 +62,11 @@ impl FirmwareUpdate {
     /// Outside a tokio runtime, which its task needs.
     pub fn new<B: Backend>(parts: Parts<B>) -> Self {
         let (events, received) = mpsc::channel(EVENT_LIMIT);
-        let (shown, record) = watch::channel(Record::default());
+        // Small, and needed before the first answer.
+        let recorded = load(&*parts.records);
+        let (shown, record) = watch::channel(recorded.clone().unwrap_or_default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(Worker::run(parts, received, shown));
+        tasks.spawn(Worker::run(parts, recorded, received, shown));
         Self { definition: Arc::new(objects::FIRMWARE_UPDATE.clone()), events, record, tasks }
     }
 

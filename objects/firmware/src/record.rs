@@ -29,16 +29,6 @@ impl State {
             Self::Updating => 3,
         }
     }
-
-    /// The word of the registry.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "Idle",
-            Self::Downloading => "Downloading",
-            Self::Downloaded => "Downloaded",
-            Self::Updating => "Updating",
-        }
-    }
 }
 
 /// Update Result (`/5/0/5`).
@@ -87,24 +77,6 @@ impl UpdateResult {
             Self::UnsupportedScheme => 9,
             Self::Cancelled => 10,
             Self::Deferred => 11,
-        }
-    }
-
-    /// What it says, in words.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::Initial => "no result yet",
-            Self::Success => "updated",
-            Self::NoSpace => "not enough space for the package",
-            Self::OutOfMemory => "out of memory while the package came in",
-            Self::ConnectionLost => "connection lost while the package came in",
-            Self::Integrity => "integrity check failed",
-            Self::UnsupportedPackage => "unsupported package",
-            Self::InvalidUri => "invalid URI",
-            Self::Failed => "update failed",
-            Self::UnsupportedScheme => "URI scheme not supported",
-            Self::Cancelled => "cancelled",
-            Self::Deferred => "deferred",
         }
     }
 }

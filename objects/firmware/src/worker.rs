@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lwm2m_model::{Instant, Now};
+use lwm2m_model::{Instant, Now, firmware};
 use lwm2m_objects::{BusHandle, ObjectMessage, reboot};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -58,11 +58,10 @@ impl<B: Backend> Worker<B> {
     /// Works until the object is gone.
     pub(crate) async fn run(
         parts: Parts<B>,
+        record: Option<Record>,
         mut events: mpsc::Receiver<Event>,
         shown: watch::Sender<Record>,
     ) {
-        let record = load(&parts.records).await;
-        shown.send_replace(record.clone().unwrap_or_default());
         let backend = Arc::new(parts.backend);
         let found = find(record.as_ref(), &parts.package, &parts.boot, &*backend).await;
         let config = MachineConfig { delivery: Delivery::Push, deferral: None, boot: parts.boot };
@@ -220,19 +219,11 @@ impl<B: Backend> Worker<B> {
 }
 
 /// The record, or none where it is of no use; the operator is told.
-async fn load(records: &Arc<dyn RecordStore>) -> Option<Record> {
-    let records = records.clone();
-    let bytes = match spawn_blocking(move || records.load()).await {
-        Ok(Ok(bytes)) => bytes?,
-        Ok(Err(error)) => {
-            error!("the record of the firmware update cannot be read: {error}");
-            return None;
-        }
-        Err(error) => {
-            error!(%error, "the record of the firmware update was not read");
-            return None;
-        }
-    };
+pub(crate) fn load(records: &dyn RecordStore) -> Option<Record> {
+    let bytes = records
+        .load()
+        .map_err(|error| error!("the record of the firmware update cannot be read: {error}"))
+        .ok()??;
     Record::decode(&bytes)
         .map_err(|error| error!("the record of the firmware update is of no use: {error}"))
         .ok()
@@ -268,10 +259,12 @@ async fn find<B: Backend>(
 
 /// One line for the operator.
 fn log(record: &Record, cause: Option<String>) {
-    let (state, result) = (record.state.name(), record.result);
-    let number = result.number();
+    let result = record.result;
+    let (state, number) = (record.state.number(), result.number());
+    let state = firmware::state_name(state).unwrap_or_default();
+    let meaning = firmware::result_meaning(number).unwrap_or_default();
     let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-    let text = format!("firmware update: {state}, result {number} ({}){cause}", result.meaning());
+    let text = format!("firmware update: {state}, result {number} ({meaning}){cause}");
     match result {
         UpdateResult::Initial
         | UpdateResult::Success

@@ -2,7 +2,7 @@
 
 use lwm2m_firmware::{
     Action, Delivery, Event, Found, Installed, Machine, Reason, Record, Running, Settings, State,
-    Step, System,
+    Step, System, UpdateResult,
 };
 use proptest::prelude::*;
 
@@ -188,6 +188,8 @@ impl World {
         let record = self.machine.record();
         let has_package = matches!(record.state, State::Downloaded | State::Updating);
         assert_eq!(record.package.is_some(), has_package, "{record:?}");
+        let is_updating = record.state == State::Updating;
+        assert!(!is_updating || record.result == UpdateResult::Initial, "{record:?}");
         assert_eq!(record.state == State::Idle, self.package.is_none(), "{record:?}");
     }
 }
@@ -199,7 +201,7 @@ fn found(package: bool) -> Found {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each record is one that a restart can go on from, and what is stored fits it.
+    /// OBJ-91, OBJ-97. Each record is one that a restart can go on from, and what is stored fits it.
     #[test]
     fn no_history_and_no_kill_leaves_the_table(history in proptest::collection::vec(moves(), 1..60)) {
         let mut world = World::new();

@@ -19,6 +19,7 @@ fn start(record: Record, package: bool, running: Running) -> (Machine, Vec<Actio
 
 type Row = (State, UpdateResult, Step, bool, Running, (i64, i64), Option<Action>);
 
+/// OBJ-91
 #[test]
 fn each_row_of_the_table_is_as_printed() {
     use Running::{New, Old, Same};
@@ -70,6 +71,7 @@ fn a_package_that_is_damaged_after_the_restart_is_dropped() {
     }
 }
 
+/// OBJ-92
 #[test]
 fn the_new_system_has_to_prove_itself_before_it_counts() {
     let installed = record(State::Updating, UpdateResult::Initial, Step::Installed);

@@ -11,7 +11,7 @@ use crate::support::{
     settings, ticket, uri,
 };
 
-/// Objects 7.2: Last State Change Time, Update Result, State, as one change.
+/// OBJ-87, OBJ-97: Last State Change Time, Update Result, State, as one change.
 #[test]
 fn observers_are_told_of_the_result_before_the_state() {
     let mut machine = downloading(config(Delivery::Push));
@@ -72,7 +72,7 @@ fn a_check_that_was_overtaken_counts_for_nothing() {
     assert_eq!(machine.record().state, State::Downloading);
 }
 
-/// OBJ-64 for Update: what ends the connection comes after the answer.
+/// Objects 7.2: what ends the connection comes after the answer.
 #[test]
 fn the_installer_is_called_after_the_answer_and_the_notification() {
     let mut machine = downloaded(config(Delivery::Push));

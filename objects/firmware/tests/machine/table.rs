@@ -1,7 +1,7 @@
 //! The transition table of Objects 7.2, cell by cell.
 //!
 //! A cell reads as there: the answer, then State and Result where they change. A row
-//! of a pull download is left out: there is none yet. OBJ-89, OBJ-95.
+//! of a pull download is left out: there is none yet.
 
 use lwm2m_firmware::{
     Action, Delivery, Event, Failure, Installed, Machine, MachineConfig, Reason, Settings, State,
@@ -144,6 +144,7 @@ fn install(machine: &mut Machine, result: Result<Installed, Reason>) -> Vec<Acti
     send(machine, Event::Installed(ticket, result.map_err(failure)))
 }
 
+/// OBJ-80, OBJ-81, OBJ-82, OBJ-83, OBJ-84, OBJ-85, OBJ-88, TRN-120
 #[test]
 fn each_cell_of_the_table_is_as_printed() {
     for row in TABLE {
@@ -174,7 +175,7 @@ fn each_cell_of_the_table_is_as_printed() {
     }
 }
 
-/// OBJ-89 in part: the rows of a device whose user may put updates off.
+/// OBJ-86: the rows of a device whose user may put updates off.
 #[test]
 fn a_user_who_may_defer_does() {
     let deferring = || MachineConfig {
