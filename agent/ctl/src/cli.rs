@@ -124,6 +124,11 @@ pub(crate) enum Command {
         server: Option<u16>,
     },
 
+    /// Show how the firmware update stands
+    #[command(after_help = "The log of the daemon has the cause of a result that is a failure: \
+                      journalctl -u lwm2md.\n\nExample: lwm2mctl firmware")]
+    Firmware,
+
     /// Show the LwM2M conversation live, decoded, until Ctrl-C
     Monitor {
         /// Show the bytes of each payload too

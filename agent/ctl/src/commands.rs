@@ -11,7 +11,7 @@ use crate::bus::{connect, next};
 use crate::cli::{self, Cli, Command};
 use crate::error::CtlError;
 use crate::show::text::Colour;
-use crate::show::{self, conversation, objects, status, values};
+use crate::show::{self, conversation, firmware, objects, status, values};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,11 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), CtlError> 
                 list.extend(agent.read(&path.to_string()).await.map_err(call)?);
             }
             output.put(|_| values::table(&list), || values::json(&list))?;
+        }
+        Command::Firmware => {
+            let instance = Path::instance(lwm2m_model::objects::id::FIRMWARE_UPDATE, 0);
+            let list = agent.read(&instance.to_string()).await.map_err(call)?;
+            output.put(|_| firmware::readable(&list), || firmware::json(&list))?;
         }
         Command::Write { path, value } => {
             agent.write_text(&path.to_string(), value).await.map_err(call)?;
