@@ -116,5 +116,5 @@ const FOREIGN: [Foreign; 7] = [
     Foreign { name: "libcoap-rs", what: "scenarios with libcoap-rs", least: 3, version: None },
     Foreign { name: "loss", what: "scenarios under loss", least: 4, version: None },
     Foreign { name: "slow-clock", what: "scenarios with a slow clock", least: 1, version: None },
-    Foreign { name: "rauc", what: "tests with RAUC", least: 15, version: Some(rauc) },
+    Foreign { name: "rauc", what: "tests with RAUC", least: 19, version: Some(rauc) },
 ];

@@ -1,0 +1,166 @@
+//! Firmware Update (5) of the real agent with the real service of RAUC: a server pushes
+//! bundles, and each ends in the State and the Result of Objects 7.2, with one line in
+//! the log that says why.
+
+use std::fs;
+use std::time::Duration;
+
+use lwm2m_interop::{Agent, AgentConfig, scenario};
+use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
+use lwm2m_system_tests::{RaucLab, Slots};
+use lwm2m_test_server::{Server, ServerConfig};
+use serde_json::json;
+
+/// An agent with RAUC, and the server that it is registered at.
+struct Device {
+    agent: Agent,
+    server: Server,
+    lab: RaucLab,
+}
+
+/// Runs a scenario and keeps a record of it; where RAUC cannot run it only says so.
+fn with_device(name: &str, slots: Slots, run: impl AsyncFnOnce(Device)) {
+    let Some(lab) = RaucLab::start(slots).unwrap() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let config =
+            ServerConfig { block_size: "1024".parse().unwrap(), ..ServerConfig::default() };
+        let server = Server::start(config).await.unwrap();
+        let address = server.coap_addr().unwrap();
+        let config = AgentConfig::nosec(ENDPOINT, address)
+            .bus(lab.bus())
+            .general("objects", json!({ "firmware": { "backend": "rauc" } }));
+        // Building it may take long, and its threads are its own.
+        let agent = tokio::task::spawn_blocking(move || config.start()).await.unwrap().unwrap();
+        server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
+        run(Device { agent, server, lab }).await;
+    });
+    scenario::ran("rauc", name).unwrap();
+}
+
+impl Device {
+    async fn push(&self, bytes: &[u8]) -> Code {
+        let package = [Entry::new(resource(0), Value::Opaque(bytes.to_vec()))];
+        let (path, format) = (resource(0), ContentFormat::OPAQUE);
+        let written = self.server.write(ENDPOINT, &path, WriteMode::Replace, format, &package);
+        written.await.unwrap().code
+    }
+
+    async fn push_bundle(&self, name: &str) -> Code {
+        self.push(&fs::read(self.lab.bundle(name)).unwrap()).await
+    }
+
+    async fn update(&self) -> Code {
+        self.server.execute(ENDPOINT, &resource(2), None).await.unwrap().code
+    }
+
+    async fn value(&self, id: u16) -> Value {
+        let read = self.server.read(ENDPOINT, &resource(id), None).await.unwrap();
+        read.value(&resource(id)).unwrap().clone()
+    }
+
+    /// State and Update Result.
+    async fn numbers(&self) -> (Value, Value) {
+        (self.value(3).await, self.value(5).await)
+    }
+
+    async fn until(&self, state: i64, result: i64) {
+        let wanted = (Value::Integer(state), Value::Integer(result));
+        let reached = async {
+            while self.numbers().await != wanted {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(LIMIT, reached).await;
+        in_time.unwrap_or_else(|_| panic!("never {wanted:?}"));
+    }
+
+    fn logged(&self, text: &str) {
+        self.agent.wait_log(text, Duration::from_secs(5)).unwrap();
+    }
+
+    /// How many lines say how an update ended.
+    fn results(&self) -> usize {
+        let is_end =
+            |line: &&String| line.contains("firmware update: ") && !line.contains("result 0");
+        self.agent.log().iter().filter(is_end).count()
+    }
+}
+
+/// Objects 7.2, 7.3: the restart is all that is missing; the record says so.
+#[test]
+fn a_good_bundle_is_installed_and_waits_for_the_restart() {
+    with_device("good bundle", Slots::Files, async |device| {
+        assert_eq!(device.push_bundle("good-plain").await, Code::CHANGED);
+        device.until(2, 0).await;
+        assert_eq!(device.value(6).await, Value::String("lab-board".into()));
+        assert_eq!(device.value(7).await, Value::String("2.0.0".into()));
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.logged("the update is installed; the system restarts into it");
+        device.until(3, 0).await;
+        assert_eq!(device.lab.boot_state().unwrap().get("primary"), "B");
+        // Nothing can come between.
+        assert_eq!(device.update().await, Code::METHOD_NOT_ALLOWED);
+        assert_eq!(device.push(&[0]).await, Code::METHOD_NOT_ALLOWED);
+    });
+}
+
+/// The note below the table of Objects 7.2: only the result tells of it.
+#[test]
+fn bad_bundles_are_refused_before_they_count_as_downloaded() {
+    with_device("bad bundles", Slots::Files, async |device| {
+        for (count, (bundle, result)) in
+            [("badsig-plain", 5), ("truncated-plain", 5), ("incompatible-plain", 6), ("garbage", 6)]
+                .into_iter()
+                .enumerate()
+        {
+            assert_eq!(device.push_bundle(bundle).await, Code::CHANGED, "{bundle}");
+            device.until(0, result).await;
+            assert_eq!(device.results(), count + 1, "{bundle}");
+            assert_eq!(device.update().await, Code::METHOD_NOT_ALLOWED, "{bundle}");
+        }
+        device.logged("the bundle is for other-board, and this is lab-board");
+        assert_eq!(device.lab.boot_state().unwrap().get("primary"), "A");
+    });
+}
+
+/// Objects 7.2: install failed, image still good.
+#[test]
+fn an_image_that_is_larger_than_its_slot_fails_and_can_be_tried_again() {
+    with_device("image too large", Slots::LoopDevices, async |device| {
+        assert_eq!(device.push_bundle("toobig-plain").await, Code::CHANGED);
+        device.until(2, 0).await;
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.until(2, 8).await;
+        assert_eq!(device.results(), 1);
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.until(2, 8).await;
+    });
+}
+
+/// Objects 7.2: install failed, image still good. A service that returns installs it.
+#[test]
+fn a_service_killed_while_it_installs_is_a_failed_update() {
+    with_device("service killed", Slots::Files, async |device| {
+        assert_eq!(device.push_bundle("held-plain").await, Code::CHANGED);
+        device.until(2, 0).await;
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.logged("Checking manifest contents");
+        device.lab.kill_service().unwrap();
+        device.until(2, 8).await;
+        device.logged("result 8 (update failed): RAUC left the bus during the installation");
+        device.lab.start_service().unwrap();
+        device.lab.release().unwrap();
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.logged("the update is installed; the system restarts into it");
+        assert_eq!(device.lab.boot_state().unwrap().get("primary"), "B");
+    });
+}
+
+fn resource(id: u16) -> Path {
+    Path::resource(5, 0, id)
+}
+
+const ENDPOINT: &str = "rauc-device";
+/// For anything here, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
