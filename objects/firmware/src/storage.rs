@@ -16,11 +16,14 @@ pub(crate) struct Storage {
     file: Option<File>,
     /// Bytes that a power cut would take.
     unsynced: u64,
+    /// Bytes that may come before the free space is looked at again.
+    unchecked: u64,
+    free_space: fn(&Path) -> io::Result<u64>,
 }
 
 impl Storage {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, unsynced: 0 }
+        Self { path, file: None, unsynced: 0, unchecked: 0, free_space }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -38,6 +41,11 @@ impl Storage {
         if offset == 0 {
             self.begin(size)?;
         }
+        let len = bytes.len() as u64;
+        if len > self.unchecked {
+            self.unchecked = self.check_space(len)?.min(CHECK_EVERY.max(len));
+        }
+        self.unchecked -= len;
         self.write(offset, bytes, last).map_err(|error| self.failure(&error))
     }
 
@@ -46,20 +54,28 @@ impl Storage {
         let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
         made.map_err(|error| self.failure(&error))?;
-        if let Some(size) = size {
-            let free = free_space(folder).map_err(|error| self.failure(&error))?;
-            if size.saturating_add(RESERVE) > free {
-                let cause = format!(
-                    "{}: {size} bytes to come, {free} bytes free of which {RESERVE} are kept",
-                    self.path.display()
-                );
-                return Err(Failure::new(Reason::NoSpace, cause));
-            }
-        }
+        self.check_space(size.unwrap_or_default())?;
+        self.unchecked = 0;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(FILE_MODE);
         self.file = Some(options.open(&self.path).map_err(|error| self.failure(&error))?);
         Ok(())
+    }
+
+    /// Whether `size` bytes fit beside the reserve; how many would.
+    fn check_space(&self, size: u64) -> Result<u64, Failure> {
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
+        let free = (self.free_space)(folder).map_err(|error| self.failure(&error))?;
+        let usable = free.saturating_sub(RESERVE);
+        // Even an empty package needs a name.
+        if size > usable || usable == 0 {
+            let cause = format!(
+                "{}: {size} bytes to come, {free} bytes free of which {RESERVE} are kept",
+                self.path.display()
+            );
+            return Err(Failure::new(Reason::NoSpace, cause));
+        }
+        Ok(usable)
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8], last: bool) -> io::Result<()> {
@@ -117,6 +133,9 @@ fn free_space(folder: &Path) -> io::Result<u64> {
 
 /// At most so many bytes are lost to a power cut, and written in one go by a sync.
 const SYNC_EVERY: u64 = 4 * 1024 * 1024;
+/// At most so many bytes come before the free space is looked at again, since others
+/// write too.
+const CHECK_EVERY: u64 = 1024 * 1024;
 /// Bytes that stay free for the agent's own state.
 const RESERVE: u64 = 1024 * 1024;
 const FOLDER_MODE: u32 = 0o700;
@@ -152,9 +171,30 @@ mod tests {
         assert!(!path.exists());
     }
 
+    /// The size is no promise of the sender, and some tell none.
+    #[test]
+    fn the_reserve_stays_free_whatever_the_sender_says() {
+        for size in [None, Some(1)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut storage = Storage::new(folder.path().join("package"));
+            storage.free_space = |_| Ok(RESERVE);
+            let error = storage.store(0, b"x", false, size).unwrap_err();
+            assert_eq!(error.reason, Reason::NoSpace, "{}", error.cause);
+            // It fills up while the package comes.
+            storage.free_space = |folder| {
+                let taken = fs::metadata(folder.join("package")).map_or(0, |it| it.len());
+                Ok(RESERVE + CHECK_EVERY * 2 - taken)
+            };
+            let part = vec![7; CHECK_EVERY as usize / 4];
+            let stored = (0..100)
+                .take_while(|n| storage.store(n * part.len() as u64, &part, false, size).is_ok());
+            assert_eq!(stored.count(), 8, "{size:?}");
+        }
+    }
+
     #[test]
     fn a_full_disk_is_no_space() {
-        let mut storage = Storage { file: None, ..Storage::new("/tmp/package".into()) };
+        let mut storage = Storage { unchecked: 1, ..Storage::new("/tmp/package".into()) };
         storage.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
         let error = storage.store(1, b"x", false, None).unwrap_err();
         assert_eq!(error.reason, Reason::NoSpace, "{}", error.cause);
