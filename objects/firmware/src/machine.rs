@@ -43,7 +43,7 @@ pub(crate) enum Phase {
     /// Parts come in.
     Receiving { server: Option<u16>, next: u64, storing: Option<Storing> },
     /// The package is checked, and its last part perhaps still to be answered.
-    Checking { ticket: Ticket, answer: Option<(CallId, Instant)> },
+    Checking { server: Option<u16>, ticket: Ticket, answer: Option<(CallId, Instant)> },
     /// A package from before a restart is checked again.
     Rechecking(Ticket),
     /// Observers are told of State Downloaded; then the update begins by itself.
@@ -169,12 +169,13 @@ impl Machine {
                     record.result = UpdateResult::Initial;
                 });
             }
-            (State::Downloading, Phase::Receiving { server, .. }) if starts => {
-                if *server != chunk.server {
-                    return Err(not_allowed("another server sends a package"));
-                }
+            (
+                State::Downloading,
+                Phase::Receiving { server, .. } | Phase::Checking { server, .. },
+            ) if starts && *server != chunk.server => {
+                return Err(not_allowed("the package of another server is under way"));
             }
-            // All of it is there already; the same once more does no harm.
+            // Also when all of it is there already: the same once more does no harm.
             (State::Downloading, _) if starts => self.abandon_check(out),
             (State::Downloading, Phase::Receiving { server, next, .. })
                 if *server == chunk.server && *next == chunk.offset => {}
@@ -195,13 +196,14 @@ impl Machine {
     }
 
     fn stored(&mut self, now: &Now, result: Result<(), Failure>, out: &mut Vec<Action>) {
-        let Phase::Receiving { next, storing, .. } = &mut self.phase else { return };
+        let Phase::Receiving { server, next, storing } = &mut self.phase else { return };
+        let server = *server;
         let Some(Storing { call, len, last }) = storing.take() else { return };
         match result {
             Ok(()) if last => {
                 let ticket = self.next_ticket();
                 let answer = Some((call, now.boot + ANSWER_LIMIT));
-                self.phase = Phase::Checking { ticket, answer };
+                self.phase = Phase::Checking { server, ticket, answer };
                 out.push(Action::Inspect(ticket));
             }
             Ok(()) => {
@@ -411,8 +413,8 @@ impl Machine {
     /// Does what the time has come for.
     pub(crate) fn due(&mut self, now: &Now, out: &mut Vec<Action>) {
         match self.phase.clone() {
-            Phase::Checking { ticket, answer: Some((call, at)) } if at <= now.boot => {
-                self.phase = Phase::Checking { ticket, answer: None };
+            Phase::Checking { server, ticket, answer: Some((call, at)) } if at <= now.boot => {
+                self.phase = Phase::Checking { server, ticket, answer: None };
                 out.push(Action::Reply(call, Ok(CallReply::Done)));
             }
             Phase::Automatic(at) if at <= now.boot => {

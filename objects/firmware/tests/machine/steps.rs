@@ -129,6 +129,27 @@ fn a_failed_update_can_be_tried_again() {
     assert!(machine.handle(&at(6), Event::Installed(ticket, Ok(Installed::Done))).is_empty());
 }
 
+/// The row of another server's first block in Objects 7.2, after the last one.
+#[test]
+fn no_other_server_takes_over_while_a_package_is_checked() {
+    let mut machine = downloading(config(Delivery::Push));
+    machine.handle(&at(2), part(SERVER, 1024, &[7], true));
+    let checking = machine.handle(&at(2), Event::Stored(Ok(())));
+    for now in [3, 8] {
+        let actions = machine.handle(&at(now), part(Some(102), 0, &[7; 64], false));
+        assert!(actions.contains(&Action::Reply(
+            CALL,
+            Err(lwm2m_model::RequestError::new(
+                lwm2m_model::Code::METHOD_NOT_ALLOWED,
+                "the package of another server is under way",
+            )),
+        )));
+        machine.handle(&at(7), Event::Time);
+    }
+    machine.handle(&at(9), Event::Inspected(ticket(&checking), Ok(info())));
+    assert_eq!(machine.record().state, State::Downloaded);
+}
+
 /// Objects 7.2: Package URI reads as written last, and is empty after a reset.
 #[test]
 fn the_uri_is_kept_until_a_reset_and_settings_beyond_it() {
