@@ -21,6 +21,13 @@ pub trait RecordStore: Send + Sync + 'static {
     /// # Errors
     /// If they cannot be written; then those before are still there.
     fn save(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Puts away, under a name that is returned, what cannot be used. The next load
+    /// finds nothing.
+    ///
+    /// # Errors
+    /// If it cannot be moved.
+    fn set_aside(&self) -> io::Result<String>;
 }
 
 /// A record in a file, which a power cut leaves as it was or as it is to be.
@@ -60,7 +67,20 @@ impl RecordStore for RecordFile {
         fs::rename(&temporary, &self.path)?;
         sync_folder(&self.path)
     }
+
+    fn set_aside(&self) -> io::Result<String> {
+        let names = (1..=MAX_ASIDE).map(|n| self.path.with_extension(format!("damaged-{n}")));
+        // The last name is taken over and over.
+        let last = self.path.with_extension(format!("damaged-{MAX_ASIDE}"));
+        let name = names.into_iter().find(|name| !name.exists()).unwrap_or(last);
+        fs::rename(&self.path, &name)?;
+        sync_folder(&self.path)?;
+        Ok(name.display().to_string())
+    }
 }
+
+/// Records that are kept aside.
+const MAX_ASIDE: u32 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -76,5 +96,19 @@ mod tests {
         store.save(b"two").unwrap();
         fs::write(path.with_extension("new"), "thr").unwrap();
         assert_eq!(RecordFile::new(path).load().unwrap().as_deref(), Some(&b"two"[..]));
+    }
+
+    #[test]
+    fn what_is_set_aside_is_in_nobodys_way_and_not_without_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RecordFile::new(folder.path().join("record"));
+        for number in 1..=MAX_ASIDE + 1 {
+            store.save(format!("{number}").as_bytes()).unwrap();
+            let name = store.set_aside().unwrap();
+            assert!(name.ends_with(&format!("/record.damaged-{}", number.min(MAX_ASIDE))));
+            assert_eq!(fs::read_to_string(name).unwrap(), format!("{number}"));
+            assert_eq!(store.load().unwrap(), None);
+        }
+        assert!(store.set_aside().is_err());
     }
 }

@@ -28,17 +28,21 @@ pub enum Running {
 }
 
 impl Machine {
-    /// Goes on with what is recorded; without a record nothing ever was.
+    /// Goes on with what is recorded; without a record nothing is known of a package,
+    /// which stays until another comes.
     pub fn start(
         config: MachineConfig,
         record: Option<Record>,
         found: &Found,
         now: &Now,
     ) -> (Self, Vec<Action>) {
-        let mut machine = Self::with(config, record.unwrap_or_default());
         let mut out = Vec::new();
-        machine.resume(found, now, &mut out);
-        machine.due(now, &mut out);
+        let is_known = record.is_some();
+        let mut machine = Self::with(config, record.unwrap_or_default());
+        if is_known {
+            machine.resume(found, now, &mut out);
+            machine.due(now, &mut out);
+        }
         (machine, out)
     }
 

@@ -224,9 +224,17 @@ pub(crate) fn load(records: &dyn RecordStore) -> Option<Record> {
         .load()
         .map_err(|error| error!("the record of the firmware update cannot be read: {error}"))
         .ok()??;
-    Record::decode(&bytes)
-        .map_err(|error| error!("the record of the firmware update is of no use: {error}"))
-        .ok()
+    let error = match Record::decode(&bytes) {
+        Ok(record) => return Some(record),
+        Err(error) => error,
+    };
+    match records.set_aside() {
+        Ok(name) => error!("the record of the firmware update is {error}; it is kept as {name}"),
+        Err(failure) => {
+            error!("the record of the firmware update is {error}, and stays: {failure}");
+        }
+    }
+    None
 }
 
 /// What there is after a restart.

@@ -96,6 +96,14 @@ fn an_installation_that_takes_the_machine_down_is_not_tried_for_ever() {
     assert_eq!((record.state, record.result), (State::Downloaded, UpdateResult::Failed));
 }
 
+/// A record that was set aside may be wanted again, and the package with it.
+#[test]
+fn without_a_record_a_package_stays() {
+    let found = Found { package: true, running: Running::Same };
+    let (_, actions) = Machine::start(config(Delivery::Push), None, &found, &at(0));
+    assert!(actions.is_empty(), "{actions:?}");
+}
+
 #[test]
 fn a_deferral_is_not_made_longer_by_a_restart() {
     let deferred = Record {
