@@ -62,6 +62,13 @@ check() {
 	done
 	[[ $(id -u) == 0 ]] || skip "RAUC must be root to mount a bundle"
 	[[ -e /dev/loop-control ]] || skip "no loop devices"
+	# There may be the file and yet no right to use one, as in many containers.
+	local file loop
+	file=$(mktemp "${TMPDIR:-/tmp}/rauc-lab.XXXXXX")
+	truncate -s 1M "$file"
+	loop=$(losetup --find --show "$file" 2>/dev/null) || { rm -f "$file"; skip "no loop device can be set up"; }
+	losetup --detach "$loop"
+	rm -f "$file"
 	grep -qw squashfs /proc/filesystems || modprobe squashfs 2>/dev/null || skip "no squashfs in the kernel"
 }
 
