@@ -43,14 +43,20 @@ fn add_with<B: Backend>(
         backend,
         records: Arc::new(RecordFile::new(folder.join("record"))),
         package: folder.join("package"),
-        bus,
-        boot: format!("{:032x}", u128::from_be_bytes(clock::boot_id().0)),
+        restarter: bus,
+        boot: boot(),
         out: objects.sender(),
         clock: clock::now,
     });
     let confirmation = object.confirmation();
     objects.add(Box::new(object));
     confirmation
+}
+
+/// The identifier of this boot; one that cannot be read is all zeros.
+fn boot() -> Option<String> {
+    let boot = u128::from_be_bytes(clock::boot_id().0);
+    (boot != 0).then(|| format!("{boot:032x}"))
 }
 
 /// Tells an update on trial of an event that shows that it works: a server has answered.

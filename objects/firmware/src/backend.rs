@@ -1,8 +1,10 @@
-//! What the object asks of the program that installs.
+//! What the object asks of the program that installs, and of the one that restarts.
 
 use std::path::Path;
 
-use crate::{Failure, Installed, PackageInfo};
+use lwm2m_objects::{BusHandle, can_reboot, reboot};
+
+use crate::{Failure, Installed, PackageInfo, Slot};
 
 /// A program that installs packages.
 ///
@@ -16,6 +18,27 @@ pub trait Backend: Send + Sync + 'static {
     /// Installs a package. Doing it twice comes to the same as doing it once.
     fn install(&self, package: &Path) -> impl Future<Output = Result<Installed, Failure>> + Send;
 
-    /// The slot that the running system was booted from, if there are slots.
-    fn slot(&self) -> impl Future<Output = Option<String>> + Send;
+    /// The slot that the running system was booted from. A back end with slots needs a
+    /// restart after each installation.
+    fn slot(&self) -> impl Future<Output = Slot> + Send;
+}
+
+/// What restarts the machine. Its futures may be dropped half-way.
+pub trait Restarter: Send + Sync + 'static {
+    /// Whether a restart would be done; if not, why, in one line.
+    fn check(&self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Restarts; if that cannot be, why, in one line.
+    fn restart(&self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// Through logind, or systemd where there is none.
+impl Restarter for BusHandle {
+    async fn check(&self) -> Result<(), String> {
+        can_reboot(self).await.map_err(|error| error.reason.into())
+    }
+
+    async fn restart(&self) -> Result<(), String> {
+        reboot(self).await.map_err(|error| error.reason.into())
+    }
 }

@@ -15,8 +15,8 @@ pub struct MachineConfig {
     /// If somebody on the device may put an update off: for how long where the server
     /// has written no Maximum Defer Period.
     pub deferral: Option<Duration>,
-    /// The identifier of this boot.
-    pub boot: String,
+    /// The identifier of this boot; `None` if it is not known.
+    pub boot: Option<String>,
 }
 
 /// How packages come (`/5/0/9`).
@@ -73,8 +73,11 @@ pub enum Reason {
     NoSpace,
     /// No memory.
     OutOfMemory,
-    /// The package is damaged or its signature is wrong.
+    /// The package is damaged or its signature is wrong, for certain.
     Integrity,
+    /// The installer refuses the package, and does not say that for certain: it may be
+    /// for a clock that is not set.
+    Refused,
     /// Nothing that can be installed here.
     Unsupported,
     /// The package is fine as far as is known; something else failed.
@@ -92,10 +95,21 @@ pub enum Installed {
     NeedsReboot,
 }
 
+/// The slot that the running system was booted from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slot {
+    /// The installer has no slots.
+    None,
+    /// It has some, and which one was booted is not known: why, in one line.
+    Unknown(String),
+    /// Its name.
+    Booted(String),
+}
+
 /// The system that runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct System {
-    /// The slot that it was booted from; `None` if the installer knows none.
+    /// The slot that it was booted from; `None` if the installer has no slots.
     pub slot: Option<String>,
 }
 
@@ -157,14 +171,22 @@ pub enum Event {
     Stored(Result<(), Failure>),
     /// The end of [`Action::Inspect`].
     Inspected(Ticket, Result<PackageInfo, Failure>),
-    /// The end of [`Action::LookUp`].
-    Running(Ticket, System),
+    /// The end of [`Action::LookUp`]; a failure says why nothing can be installed now.
+    Running(Ticket, Result<System, Failure>),
     /// The end of [`Action::Install`].
     Installed(Ticket, Result<Installed, Failure>),
     /// Somebody on the device agrees to the update that was put off.
     Consent,
     /// The new system has proven itself.
     Confirmed,
+    /// [`Action::Persist`] has failed. What [`Action::follows_record`] after it was not
+    /// done.
+    NotRecorded {
+        /// For the operator, in one line.
+        cause: String,
+        /// Something was to follow.
+        step_left_out: bool,
+    },
     /// Time has passed.
     Time,
 }
@@ -199,10 +221,24 @@ pub enum Action {
     Discard,
     /// Check the package: [`Event::Inspected`] follows.
     Inspect(Ticket),
-    /// Find out what runs: [`Event::Running`] follows.
+    /// Find out what runs and whether it can be restarted: [`Event::Running`] follows.
     LookUp(Ticket),
     /// Install the package: [`Event::Installed`] follows.
     Install(Ticket),
     /// Restart the machine.
     Reboot,
+}
+
+impl Action {
+    /// True for what must not be done unless the record before it is durable.
+    pub fn follows_record(&self) -> bool {
+        match self {
+            Self::Discard | Self::LookUp(_) | Self::Install(_) | Self::Reboot => true,
+            Self::Persist(_)
+            | Self::Changed { .. }
+            | Self::Reply(..)
+            | Self::Store { .. }
+            | Self::Inspect(_) => false,
+        }
+    }
 }

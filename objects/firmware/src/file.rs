@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
-use crate::{Backend, Failure, Installed, PackageInfo, Reason};
+use crate::{Backend, Failure, Installed, PackageInfo, Reason, Slot};
 
 /// Puts each package at one path, in place of the one before. No restart is needed.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl Backend for FileBackend {
         }
     }
 
-    async fn slot(&self) -> Option<String> {
-        None
+    async fn slot(&self) -> Slot {
+        Slot::None
     }
 }
 

@@ -20,10 +20,10 @@ mod rules;
 mod storage;
 mod worker;
 
-pub use backend::Backend;
+pub use backend::{Backend, Restarter};
 pub use event::{
     Action, Delivery, Event, Failure, Installed, MachineConfig, PackageInfo, Reason, Settings,
-    System, Ticket,
+    Slot, System, Ticket,
 };
 pub use file::FileBackend;
 pub use machine::{ANSWER_LIMIT, INSTALL_DELAY, Machine, PROCEED_LIMIT};
@@ -31,5 +31,5 @@ pub use object::{Confirmation, FirmwareUpdate};
 pub use rauc::RaucBackend;
 pub use record::{Record, RecordError, State, Step, UpdateResult};
 pub use record_store::{RecordFile, RecordStore};
-pub use restart::{Found, MAX_ATTEMPTS, Running};
+pub use restart::{Found, MAX_ATTEMPTS, MAX_RESTARTS, Running};
 pub use worker::Parts;

@@ -28,7 +28,7 @@ use crate::rules::{differing, not_allowed, refusal_of, result_of, scheme, second
 /// [`Machine::next_timeout`].
 #[derive(Debug)]
 pub struct Machine {
-    config: MachineConfig,
+    pub(crate) config: MachineConfig,
     pub(crate) record: Record,
     pub(crate) phase: Phase,
     deferral: Option<Deferral>,
@@ -144,6 +144,9 @@ impl Machine {
                     self.end(now, UpdateResult::Success, None, &mut out);
                 }
             }
+            Event::NotRecorded { cause, step_left_out } => {
+                self.not_recorded(now, cause, step_left_out, &mut out);
+            }
             Event::Time => {}
         }
         self.due(now, &mut out);
@@ -250,12 +253,17 @@ impl Machine {
             Phase::Rechecking(own) if own == ticket => {
                 self.phase = Phase::Rest;
                 match result {
-                    Ok(info) => self.commit(now, None, out, |record| record.package = Some(info)),
-                    // Nobody to ask says nothing about the package.
-                    Err(Failure { reason: Reason::Unavailable | Reason::Other, .. }) => {}
-                    Err(failure) => {
-                        self.end(now, UpdateResult::Integrity, Some(failure.cause), out);
+                    Ok(info) => {
+                        self.commit(now, None, out, |record| record.package = Some(info));
+                        if self.record.automatic && self.record.result == UpdateResult::Initial {
+                            self.phase = Phase::Automatic(now.boot + INSTALL_DELAY);
+                        }
                     }
+                    Err(Failure { reason: Reason::Integrity, cause }) => {
+                        self.end(now, UpdateResult::Integrity, Some(cause), out);
+                    }
+                    // It was good once: the installer will look at it again.
+                    Err(_) => {}
                 }
             }
             _ => {}
@@ -356,10 +364,20 @@ impl Machine {
         }
     }
 
-    fn running(&mut self, now: &Now, ticket: Ticket, system: System, out: &mut Vec<Action>) {
+    fn running(
+        &mut self,
+        now: &Now,
+        ticket: Ticket,
+        system: Result<System, Failure>,
+        out: &mut Vec<Action>,
+    ) {
         if self.phase != Phase::LookingUp(ticket) {
             return;
         }
+        let system = match system {
+            Ok(system) => system,
+            Err(failure) => return self.fail_update(now, failure.cause, out),
+        };
         let boot = self.config.boot.clone();
         self.commit(now, None, out, |record| {
             record.step = Step::Installing;
@@ -385,9 +403,7 @@ impl Machine {
         match result {
             Ok(Installed::Done) => self.end(now, UpdateResult::Success, None, out),
             Ok(Installed::NeedsReboot) => {
-                self.commit(now, None, out, |record| record.step = Step::Installed);
-                self.phase = Phase::RestartDue;
-                out.push(Action::Reboot);
+                self.restart(now, out);
             }
             Err(Failure { reason: Reason::Integrity, cause }) => {
                 self.end(now, UpdateResult::Integrity, Some(cause), out);
@@ -447,6 +463,7 @@ impl Machine {
             record.result = UpdateResult::Initial;
             record.step = Step::Wanted;
             record.attempts = 0;
+            record.restarts = 0;
             record.deferred_at = None;
         });
     }
@@ -516,7 +533,8 @@ impl Machine {
             record.step = Step::Wanted;
             record.attempts = 0;
             record.slot = None;
-            record.boot.clear();
+            record.boot = None;
+            record.restarts = 0;
             also(record);
         });
         if had_package {

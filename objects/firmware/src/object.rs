@@ -19,7 +19,7 @@ use crate::resource::{
     path,
 };
 use crate::worker::{Parts, Worker, load};
-use crate::{Backend, Delivery, Event, Record, Settings};
+use crate::{Backend, Delivery, Event, Record, Restarter, Settings};
 
 /// The Firmware Update object.
 pub struct FirmwareUpdate {
@@ -60,7 +60,7 @@ impl FirmwareUpdate {
     ///
     /// # Panics
     /// Outside a tokio runtime, which its task needs.
-    pub fn new<B: Backend>(parts: Parts<B>) -> Self {
+    pub fn new<B: Backend, R: Restarter>(parts: Parts<B, R>) -> Self {
         let (events, received) = mpsc::channel(EVENT_LIMIT);
         // Small, and needed before the first answer.
         let recorded = load(&*parts.records);

@@ -12,9 +12,9 @@ use std::time::Duration;
 use lwm2m_objects::BusHandle;
 use rauc_dbus::{BundleAccess, Error, Event, InstallOptions, Installer, Outcome, SlotState};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::{Backend, Failure, Installed, PackageInfo, Reason};
+use crate::{Backend, Failure, Installed, PackageInfo, Reason, Slot};
 
 /// RAUC on the bus of the daemon.
 #[derive(Debug, Clone)]
@@ -130,20 +130,18 @@ impl Backend for RaucBackend {
         }
     }
 
-    async fn slot(&self) -> Option<String> {
+    async fn slot(&self) -> Slot {
+        let unknown = |cause: &str| {
+            Slot::Unknown(format!("the booted slot is not known: {}", one_line(cause)))
+        };
         let slots = match self.ask(|rauc| async move { rauc.slots().await }).await {
             Ok(slots) => slots,
-            Err(Asked::Refused(error)) => {
-                warn!("the booted slot is not known: {error}");
-                return None;
-            }
-            Err(Asked::Failed(failure)) => {
-                warn!("the booted slot is not known: {}", failure.cause);
-                return None;
-            }
+            Err(Asked::Refused(error)) => return unknown(&error.to_string()),
+            Err(Asked::Failed(failure)) => return unknown(&failure.cause),
         };
         let booted = |state: Option<SlotState>| state == Some(SlotState::Booted);
-        slots.into_iter().find_map(|(name, slot)| booted(slot.state).then_some(name))
+        let name = slots.into_iter().find_map(|(name, slot)| booted(slot.state).then_some(name));
+        name.map_or_else(|| unknown("RAUC says it of none"), Slot::Booted)
     }
 }
 
@@ -157,7 +155,7 @@ fn refusal(asked: Asked, package: &Path) -> Failure {
     let reason = match reason_of(&message) {
         // Before RAUC 1.9 one sentence stands for everything.
         Reason::Other if !looks_like_a_bundle(package) => Reason::Unsupported,
-        Reason::Other => Reason::Integrity,
+        Reason::Other => Reason::Refused,
         reason => reason,
     };
     Failure::new(reason, format!("RAUC refuses the bundle: {}", one_line(&message)))
@@ -193,6 +191,9 @@ fn cut(mut text: String) -> String {
 
 /// Parts of what RAUC says, the more telling first.
 const SENTENCES: &[(&str, Reason)] = &[
+    // A clock that is not set says the same.
+    ("not yet valid", Reason::Refused),
+    ("has expired", Reason::Refused),
     ("signature verification failed", Reason::Integrity),
     ("No such file", Reason::Other),
     ("Invalid bundle format", Reason::Unsupported),
@@ -223,6 +224,8 @@ mod tests {
         let cases = [
             ("signature verification failed: Verify error: unable to get local issuer certificate", Reason::Integrity),
             ("signature verification failed: error:1700009E:CMS routines::verification failure", Reason::Integrity),
+            ("signature verification failed: Verify error: certificate is not yet valid", Reason::Refused),
+            ("signature verification failed: Verify error: certificate has expired", Reason::Refused),
             ("Invalid bundle format: Signature size (7) exceeds bundle size", Reason::Unsupported),
             ("Invalid bundle format: Failed to open bundle for reading: x: No such file or directory", Reason::Other),
             ("Installation error: Compatible mismatch: Expected 'x' but bundle manifest has 'y'", Reason::Unsupported),

@@ -128,8 +128,11 @@ pub struct Record {
     pub attempts: u8,
     /// The slot that ran when the installation began.
     pub slot: Option<String>,
-    /// The boot in which the installation began.
-    pub boot: String,
+    /// The boot in which the installation began; `None` if it is not known.
+    pub boot: Option<String>,
+    /// How often the machine was to be restarted after the installation, where boots
+    /// are not known.
+    pub restarts: u8,
 }
 
 impl Record {
@@ -183,7 +186,8 @@ impl Default for Record {
             step: Step::Wanted,
             attempts: 0,
             slot: None,
-            boot: String::new(),
+            boot: None,
+            restarts: 0,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What an update is after a restart of the agent or the machine (Objects 7.3).
+//! What an update is after a restart of the agent or the machine (Objects 7.3), the
+//! restart itself, and what is not begun since no restart would find it.
 
 use lwm2m_model::Now;
 
@@ -78,10 +79,14 @@ impl Machine {
                 self.phase = Phase::OnTrial;
                 self.commit(now, None, out, |record| record.step = Step::OnTrial);
             }
-            // Installed in this boot: all that is missing is the restart.
+            // Installed in this boot: all that is missing is the restart. Where no boot is
+            // known from another, the old system may run again and again.
             (Running::Same, Step::Installed) => {
-                self.phase = Phase::RestartDue;
-                out.push(Action::Reboot);
+                if self.knows_boots() || self.record.restarts < MAX_RESTARTS {
+                    self.restart(now, out);
+                } else {
+                    self.update_failed(found, now, "no restart has led to the new system", out);
+                }
             }
             (Running::Same, Step::Wanted | Step::Installing) => {
                 if found.package && self.record.attempts < MAX_ATTEMPTS {
@@ -96,6 +101,48 @@ impl Machine {
         }
     }
 
+    /// Restarts into what is installed.
+    pub(crate) fn restart(&mut self, now: &Now, out: &mut Vec<Action>) {
+        let is_counted = !self.knows_boots();
+        self.commit(now, None, out, |record| {
+            record.step = Step::Installed;
+            if is_counted {
+                record.restarts = record.restarts.saturating_add(1);
+            }
+        });
+        self.phase = Phase::RestartDue;
+        out.push(Action::Reboot);
+    }
+
+    /// A step that cannot be recorded is not taken.
+    pub(crate) fn not_recorded(
+        &mut self,
+        now: &Now,
+        cause: String,
+        step_left_out: bool,
+        out: &mut Vec<Action>,
+    ) {
+        match self.phase {
+            Phase::Waiting(_) | Phase::LookingUp(_) => self.fail_update(now, cause, out),
+            Phase::Installing(_) | Phase::RestartDue if step_left_out => {
+                self.fail_update(now, cause, out);
+            }
+            // What is under way is recorded, or a restart does it again.
+            Phase::Installing(_)
+            | Phase::RestartDue
+            | Phase::Rest
+            | Phase::Receiving { .. }
+            | Phase::Checking { .. }
+            | Phase::Rechecking(_)
+            | Phase::Automatic(_)
+            | Phase::OnTrial => {}
+        }
+    }
+
+    pub(crate) fn knows_boots(&self) -> bool {
+        self.config.boot.is_some() && self.record.boot.is_some()
+    }
+
     fn update_failed(&mut self, found: &Found, now: &Now, cause: &str, out: &mut Vec<Action>) {
         if found.package {
             self.fail_update(now, cause.into(), out);
@@ -108,3 +155,6 @@ impl Machine {
 /// How often the installer is called for one Update: one that takes the machine down
 /// must not do so for ever.
 pub const MAX_ATTEMPTS: u8 = 3;
+/// How often the machine is restarted after one installation, if its boots cannot be
+/// told apart.
+pub const MAX_RESTARTS: u8 = 3;

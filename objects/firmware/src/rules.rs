@@ -35,7 +35,7 @@ pub(crate) fn result_of(reason: Reason) -> UpdateResult {
     match reason {
         Reason::NoSpace => UpdateResult::NoSpace,
         Reason::OutOfMemory => UpdateResult::OutOfMemory,
-        Reason::Integrity => UpdateResult::Integrity,
+        Reason::Integrity | Reason::Refused => UpdateResult::Integrity,
         Reason::Unsupported => UpdateResult::UnsupportedPackage,
         Reason::Other | Reason::Unavailable => UpdateResult::Failed,
     }
@@ -45,7 +45,7 @@ pub(crate) fn result_of(reason: Reason) -> UpdateResult {
 pub(crate) fn refusal_of(failure: &Failure) -> RequestError {
     let code = match failure.reason {
         Reason::NoSpace | Reason::OutOfMemory => Code::REQUEST_ENTITY_TOO_LARGE,
-        Reason::Integrity | Reason::Unsupported => Code::BAD_REQUEST,
+        Reason::Integrity | Reason::Refused | Reason::Unsupported => Code::BAD_REQUEST,
         Reason::Other | Reason::Unavailable => Code::INTERNAL_SERVER_ERROR,
     };
     RequestError::new(code, failure.cause.clone())

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lwm2m_model::{Instant, Now, firmware};
-use lwm2m_objects::{BusHandle, ObjectMessage, reboot};
+use lwm2m_objects::ObjectMessage;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
@@ -18,11 +18,11 @@ use tracing::{error, info, warn};
 use crate::storage::Storage;
 use crate::{
     Action, Backend, Delivery, Event, Failure, Found, Machine, MachineConfig, Reason, Record,
-    RecordStore, Running, State, Step, System, UpdateResult, resource,
+    RecordStore, Restarter, Running, Slot, State, Step, System, UpdateResult, resource,
 };
 
 /// What the object is made of.
-pub struct Parts<B> {
+pub struct Parts<B, R> {
     /// The program that installs.
     pub backend: B,
     /// Where the record is kept.
@@ -30,9 +30,9 @@ pub struct Parts<B> {
     /// Where the package is kept; its directory is made.
     pub package: PathBuf,
     /// For the restart after an installation.
-    pub bus: BusHandle,
-    /// The identifier of this boot.
-    pub boot: String,
+    pub restarter: R,
+    /// The identifier of this boot; `None` if it is not known.
+    pub boot: Option<String>,
     /// The channel of the host.
     pub out: mpsc::Sender<ObjectMessage>,
     /// What the clocks show.
@@ -40,30 +40,32 @@ pub struct Parts<B> {
 }
 
 /// The task.
-pub(crate) struct Worker<B> {
+pub(crate) struct Worker<B, R> {
     machine: Machine,
     backend: Arc<B>,
     records: Arc<dyn RecordStore>,
     /// Away only while a thread writes.
     storage: Option<Storage>,
     package: PathBuf,
-    bus: BusHandle,
+    restarter: Arc<R>,
+    /// When to try again to write the record, if that has failed.
+    unsaved: Option<Instant>,
     out: mpsc::Sender<ObjectMessage>,
     shown: watch::Sender<Record>,
     tasks: JoinSet<Option<Event>>,
     clock: fn() -> Now,
 }
 
-impl<B: Backend> Worker<B> {
+impl<B: Backend, R: Restarter> Worker<B, R> {
     /// Works until the object is gone.
     pub(crate) async fn run(
-        parts: Parts<B>,
+        parts: Parts<B, R>,
         record: Option<Record>,
         mut events: mpsc::Receiver<Event>,
         shown: watch::Sender<Record>,
     ) {
         let backend = Arc::new(parts.backend);
-        let found = find(record.as_ref(), &parts.package, &parts.boot, &*backend).await;
+        let found = find(record.as_ref(), &parts.package, parts.boot.as_deref(), &*backend).await;
         let config = MachineConfig { delivery: Delivery::Push, deferral: None, boot: parts.boot };
         let (machine, actions) = Machine::start(config, record, &found, &(parts.clock)());
         let mut worker = Self {
@@ -72,7 +74,8 @@ impl<B: Backend> Worker<B> {
             records: parts.records,
             storage: Some(Storage::new(parts.package.clone())),
             package: parts.package,
-            bus: parts.bus,
+            restarter: Arc::new(parts.restarter),
+            unsaved: None,
             out: parts.out,
             shown,
             tasks: JoinSet::new(),
@@ -80,7 +83,7 @@ impl<B: Backend> Worker<B> {
         };
         worker.carry_out(actions).await;
         loop {
-            let next = worker.machine.next_timeout();
+            let next = worker.machine.next_timeout().into_iter().chain(worker.unsaved).min();
             let event = tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => event,
@@ -96,8 +99,13 @@ impl<B: Backend> Worker<B> {
                 },
                 () = until(next, worker.clock) => Event::Time,
             };
-            let actions = worker.machine.handle(&(worker.clock)(), event);
+            let now = (worker.clock)();
+            let actions = worker.machine.handle(&now, event);
             worker.carry_out(actions).await;
+            if worker.unsaved.is_some_and(|at| at <= now.boot) {
+                // Nothing waits for it: what it had to come before was not done.
+                let _ = worker.persist(worker.machine.record().clone()).await;
+            }
         }
     }
 
@@ -106,15 +114,22 @@ impl<B: Backend> Worker<B> {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::Persist(record) => self.persist(&record).await,
+                Action::Persist(record) => {
+                    if let Err(cause) = self.persist(*record).await {
+                        let planned = actions.len();
+                        actions.retain(|action| !action.follows_record());
+                        let step_left_out = actions.len() < planned;
+                        let event = Event::NotRecorded { cause, step_left_out };
+                        self.handle_first(event, &mut actions);
+                    }
+                }
                 Action::Changed { resources, cause } => self.changed(&resources, cause).await,
                 Action::Reply(call, result) => {
                     self.say(ObjectMessage::Reply { call, result }).await;
                 }
                 Action::Store { offset, bytes, last, size } => {
                     let stored = self.store(offset, bytes, last, size).await;
-                    let more = self.machine.handle(&(self.clock)(), Event::Stored(stored));
-                    more.into_iter().rev().for_each(|action| actions.push_front(action));
+                    self.handle_first(Event::Stored(stored), &mut actions);
                 }
                 Action::Discard => self.discard().await,
                 Action::Inspect(ticket) => {
@@ -124,10 +139,9 @@ impl<B: Backend> Worker<B> {
                     });
                 }
                 Action::LookUp(ticket) => {
-                    let backend = self.backend.clone();
+                    let (backend, restarter) = (self.backend.clone(), self.restarter.clone());
                     self.tasks.spawn(async move {
-                        let slot = backend.slot().await;
-                        Some(Event::Running(ticket, System { slot }))
+                        Some(Event::Running(ticket, look_up(&*backend, &*restarter).await))
                     });
                 }
                 Action::Install(ticket) => {
@@ -138,10 +152,9 @@ impl<B: Backend> Worker<B> {
                 }
                 Action::Reboot => {
                     info!("the update is installed; the system restarts into it");
-                    let bus = self.bus.clone();
+                    let restarter = self.restarter.clone();
                     self.tasks.spawn(async move {
-                        sleep(REBOOT_DELAY).await;
-                        reboot(&bus).await;
+                        restart(&*restarter).await;
                         None
                     });
                 }
@@ -149,14 +162,34 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    async fn persist(&self, record: &Record) {
+    /// Handles an event whose actions come before those that are left.
+    fn handle_first(&mut self, event: Event, actions: &mut VecDeque<Action>) {
+        let more = self.machine.handle(&(self.clock)(), event);
+        more.into_iter().rev().for_each(|action| actions.push_front(action));
+    }
+
+    /// Makes a record durable; the error is for the operator. What failed is tried again
+    /// later, since it may hold what a server was told.
+    async fn persist(&mut self, record: Record) -> Result<(), String> {
         let (records, bytes) = (self.records.clone(), record.encode());
-        match spawn_blocking(move || records.save(&bytes)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                error!("the record of the firmware update cannot be written: {error}");
+        let saved = match spawn_blocking(move || records.save(&bytes)).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match saved {
+            Ok(()) => {
+                if self.unsaved.take().is_some() && record.state == State::Idle {
+                    // That the package is of no use is recorded at last.
+                    self.discard().await;
+                }
+                Ok(())
             }
-            Err(error) => error!(%error, "the record of the firmware update was not written"),
+            Err(error) => {
+                let cause = format!("the record of the update cannot be written: {error}");
+                error!("{cause}");
+                self.unsaved = Some((self.clock)().boot + RECORD_PAUSE);
+                Err(cause)
+            }
         }
     }
 
@@ -237,11 +270,46 @@ pub(crate) fn load(records: &dyn RecordStore) -> Option<Record> {
     None
 }
 
+/// Whether something can be installed, and what runs before it is.
+async fn look_up<B: Backend, R: Restarter>(backend: &B, restarter: &R) -> Result<System, Failure> {
+    let slot = match backend.slot().await {
+        Slot::None => return Ok(System { slot: None }),
+        // Nobody could tell afterwards whether the new system runs.
+        Slot::Unknown(cause) => return Err(Failure::new(Reason::Unavailable, cause)),
+        Slot::Booted(slot) => slot,
+    };
+    match restarter.check().await {
+        Ok(()) => Ok(System { slot: Some(slot) }),
+        Err(cause) => {
+            let cause = format!("the machine could not be restarted: {cause}");
+            Err(Failure::new(Reason::Unavailable, cause))
+        }
+    }
+}
+
+/// Restarts the machine, for as long as it has not gone down.
+async fn restart<R: Restarter>(restarter: &R) {
+    let mut pause = RESTART_PAUSE;
+    sleep(RESTART_DELAY).await;
+    loop {
+        match restarter.restart().await {
+            // Something may hold it up, or it was called off.
+            Ok(()) => pause = MAX_RESTART_PAUSE,
+            Err(cause) => error!(
+                "cannot restart into the update, try again in {} s: {cause}",
+                pause.as_secs()
+            ),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(MAX_RESTART_PAUSE);
+    }
+}
+
 /// What there is after a restart.
 async fn find<B: Backend>(
     record: Option<&Record>,
     package: &std::path::Path,
-    boot: &str,
+    boot: Option<&str>,
     backend: &B,
 ) -> Found {
     let package = package.exists();
@@ -251,13 +319,17 @@ async fn find<B: Backend>(
         Some(record) => {
             let mut slot = backend.slot().await;
             // What has become of the update is not guessed.
-            while record.slot.is_some() && slot.is_none() {
+            while let (Some(_), Slot::Unknown(cause)) = (&record.slot, &slot) {
+                warn!("what has become of the update is not known yet: {cause}");
                 sleep(SLOT_PAUSE).await;
                 slot = backend.slot().await;
             }
+            let boots = record.boot.as_deref().zip(boot);
             match (&record.slot, &slot) {
-                (Some(before), Some(now)) if before != now => Running::New,
-                _ if record.boot != boot && record.step != Step::Installing => Running::Old,
+                (Some(before), Slot::Booted(now)) if before != now => Running::New,
+                _ if record.step == Step::Installing => Running::Same,
+                // One that is not known may be the same, or not.
+                _ if boots.is_some_and(|(before, now)| before != now) => Running::Old,
                 _ => Running::Same,
             }
         }
@@ -300,4 +372,9 @@ async fn until(time: Option<Instant>, clock: fn() -> Now) {
 /// Before the installer is asked again which slot was booted.
 const SLOT_PAUSE: Duration = Duration::from_secs(10);
 /// From the end of an installation to the restart, so that what was said is heard.
-const REBOOT_DELAY: Duration = Duration::from_secs(2);
+const RESTART_DELAY: Duration = Duration::from_secs(2);
+/// Between the first tries to restart; then ever longer.
+const RESTART_PAUSE: Duration = Duration::from_secs(10);
+const MAX_RESTART_PAUSE: Duration = Duration::from_secs(600);
+/// Before a record that could not be written is written again.
+const RECORD_PAUSE: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 //! through restarts of the agent and the machine.
 
 use std::fs;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_firmware::{
     Backend, Confirmation, Failure, FirmwareUpdate, Installed, PackageInfo, Parts, Reason,
-    RecordFile,
+    RecordFile, RecordStore, Restarter, Slot,
 };
 use lwm2m_model::{Arguments, Code, Instant, Now, Path, Value};
-use lwm2m_objects::{BusHandle, ObjectHost, ObjectMessage};
+use lwm2m_objects::{ObjectHost, ObjectMessage};
 use tempfile::TempDir;
 
 /// An installer that does as it is told.
@@ -22,7 +22,10 @@ struct Double(Arc<Mutex<Orders>>);
 
 struct Orders {
     inspected: Result<PackageInfo, Failure>,
-    slot: &'static str,
+    slot: Slot,
+    installations: u32,
+    restart: Result<(), &'static str>,
+    restarts: u32,
 }
 
 impl Backend for Double {
@@ -32,11 +35,24 @@ impl Backend for Double {
 
     async fn install(&self, package: &FilePath) -> Result<Installed, Failure> {
         assert!(package.exists());
+        self.0.lock().unwrap().installations += 1;
         Ok(Installed::NeedsReboot)
     }
 
-    async fn slot(&self) -> Option<String> {
-        Some(self.0.lock().unwrap().slot.into())
+    async fn slot(&self) -> Slot {
+        self.0.lock().unwrap().slot.clone()
+    }
+}
+
+impl Restarter for Double {
+    async fn check(&self) -> Result<(), String> {
+        Ok(self.0.lock().unwrap().restart?)
+    }
+
+    async fn restart(&self) -> Result<(), String> {
+        let mut orders = self.0.lock().unwrap();
+        orders.restarts += 1;
+        Ok(orders.restart?)
     }
 }
 
@@ -55,7 +71,13 @@ struct Agent {
 
 impl Machine {
     fn new() -> Self {
-        let orders = Orders { inspected: Ok(PackageInfo::default()), slot: "A" };
+        let orders = Orders {
+            inspected: Ok(PackageInfo::default()),
+            slot: booted("A"),
+            installations: 0,
+            restart: Ok(()),
+            restarts: 0,
+        };
         let orders = Double(Arc::new(Mutex::new(orders)));
         Self { folder: tempfile::tempdir().unwrap(), orders }
     }
@@ -68,10 +90,10 @@ impl Machine {
         let mut host = ObjectHost::new(clock);
         let object = FirmwareUpdate::new(Parts {
             backend: self.orders.clone(),
-            records: Arc::new(RecordFile::new(self.folder.path().join("firmware/record"))),
-            package: self.folder.path().join("firmware/package"),
-            bus: BusHandle::absent(),
-            boot: boot.into(),
+            records: Arc::new(RecordFile::new(self.path("record"))),
+            package: self.path("package"),
+            restarter: self.orders.clone(),
+            boot: Some(boot.into()),
             out: host.sender(),
             clock,
         });
@@ -80,8 +102,12 @@ impl Machine {
         Agent { host, confirmation, next: 0 }
     }
 
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("firmware").join(name)
+    }
+
     fn package(&self) -> Option<Vec<u8>> {
-        fs::read(self.folder.path().join("firmware/package")).ok()
+        fs::read(self.path("package")).ok()
     }
 
     /// What is of no use any more goes just after the State is shown.
@@ -162,14 +188,24 @@ fn clock() -> Now {
     Now { boot: Instant::from_boot(boot), wall: Some(1_800_000_000_000) }
 }
 
-/// Pushes, and installs up to the restart.
-async fn installed(machine: &Machine) {
+fn booted(slot: &str) -> Slot {
+    Slot::Booted(slot.into())
+}
+
+/// Pushes up to State Downloaded.
+async fn pushed(machine: &Machine) -> Agent {
     let mut agent = machine.start("boot-1");
     assert_eq!(agent.push(0, &[7; 64], false).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (1, 0));
     assert_eq!(agent.push(64, b"end", true).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (2, 0));
     assert_eq!(machine.package().unwrap().len(), 67);
+    agent
+}
+
+/// Pushes, and installs up to the restart.
+async fn installed(machine: &Machine) {
+    let mut agent = pushed(machine).await;
     agent.update().await;
     // The installer is called a second after the answer, the restart two later.
     for _ in 0..50 {
@@ -183,7 +219,7 @@ async fn installed(machine: &Machine) {
 async fn the_new_slot_counts_once_a_server_has_answered() {
     let machine = Machine::new();
     installed(&machine).await;
-    machine.order(|orders| orders.slot = "B");
+    machine.order(|orders| orders.slot = booted("B"));
     let mut agent = machine.start("boot-2");
     for _ in 0..20 {
         assert_eq!(agent.numbers().await, (3, 0));
@@ -230,4 +266,82 @@ async fn a_package_that_is_refused_is_gone_when_its_write_is_answered() {
     assert_eq!(agent.push(0, &[7; 64], true).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (0, 5));
     assert_eq!(machine.package(), None);
+}
+
+/// OBJ-91: what cannot be recorded is not done, and once it can be, the record follows.
+#[tokio::test(start_paused = true)]
+async fn without_a_record_nothing_is_installed() {
+    // The record of the Update, or that of the call of the installer a second later.
+    for fails_at_once in [true, false] {
+        let machine = Machine::new();
+        let mut agent = pushed(&machine).await;
+        // No file can be made where a directory is.
+        let fail = || fs::create_dir(machine.path("record.new")).unwrap();
+        if fails_at_once {
+            fail();
+            agent.update().await;
+        } else {
+            agent.update().await;
+            assert_eq!(agent.numbers().await, (3, 0));
+            fail();
+        }
+        agent.until((2, 8)).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(machine.orders.0.lock().unwrap().installations, 0);
+        fs::remove_dir(machine.path("record.new")).unwrap();
+        for _ in 0..200 {
+            let _ = tokio::time::timeout(Duration::from_millis(100), agent.host.next()).await;
+        }
+        drop(agent);
+        machine.start("boot-1").until((2, 8)).await;
+    }
+}
+
+/// OBJ-91: the new system could never be booted, or not be told from the old one.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_installed_that_could_not_be_booted_into() {
+    let machine = Machine::new();
+    let mut agent = pushed(&machine).await;
+    machine.order(|orders| orders.restart = Err("not granted"));
+    agent.update().await;
+    agent.until((2, 8)).await;
+    machine.order(|orders| orders.restart = Ok(()));
+    machine.order(|orders| orders.slot = Slot::Unknown("nobody says".into()));
+    agent.update().await;
+    agent.until((2, 8)).await;
+    assert_eq!(machine.orders.0.lock().unwrap().installations, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_fails_is_tried_until_it_is_done() {
+    let machine = Machine::new();
+    let mut agent = pushed(&machine).await;
+    agent.update().await;
+    agent.until((3, 0)).await;
+    while machine.orders.0.lock().unwrap().installations == 0 {
+        let _ = tokio::time::timeout(Duration::from_millis(100), agent.host.next()).await;
+    }
+    machine.order(|orders| orders.restart = Err("the bus is away"));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let first = machine.orders.0.lock().unwrap().restarts;
+    assert!((8..20).contains(&first), "{first}");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(machine.orders.0.lock().unwrap().restarts > first);
+    assert_eq!(agent.numbers().await, (3, 0));
+}
+
+/// A newer version of the agent may want it again.
+#[tokio::test(start_paused = true)]
+async fn a_record_of_no_use_is_set_aside_and_the_package_kept() {
+    let machine = Machine::new();
+    drop(pushed(&machine).await);
+    let newer = br#"{"format":2}"#;
+    RecordFile::new(machine.path("record")).save(newer).unwrap();
+    let mut agent = machine.start("boot-1");
+    agent.until((0, 0)).await;
+    assert_eq!(fs::read(machine.path("record.damaged-1")).unwrap(), newer);
+    assert_eq!(machine.package().unwrap().len(), 67);
+    // Another takes its place.
+    agent.push(0, b"another", true).await.unwrap();
+    assert_eq!(machine.package().unwrap(), b"another");
 }

@@ -14,7 +14,7 @@ mod roots;
 pub mod sources;
 
 pub use bus::BusHandle;
-pub use device::{Device, DeviceConfig, reboot};
+pub use device::{Device, DeviceConfig, can_reboot, reboot};
 pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
 pub use lwm2m_memory::MemoryObject;
 pub use memory::InMemory;

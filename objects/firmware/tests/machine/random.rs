@@ -1,4 +1,7 @@
-//! Random histories, with the agent killed between any two actions.
+//! Random histories, with the agent killed between any two actions, and records that
+//! cannot be written.
+
+use std::collections::VecDeque;
 
 use lwm2m_firmware::{
     Action, Delivery, Event, Found, Installed, Machine, Reason, Record, Running, Settings, State,
@@ -23,6 +26,8 @@ enum Move {
     },
     /// Time passes.
     Pass(u64),
+    /// The record cannot be written, the next so many times.
+    PersistFails(u8),
     /// The agent is killed before action `after` of what comes next, and starts again.
     Kill {
         after: usize,
@@ -34,6 +39,7 @@ fn reason() -> impl Strategy<Value = Reason> {
     prop_oneof![
         Just(Reason::NoSpace),
         Just(Reason::Integrity),
+        Just(Reason::Refused),
         Just(Reason::Unsupported),
         Just(Reason::Other),
         Just(Reason::Unavailable),
@@ -47,6 +53,7 @@ fn moves() -> impl Strategy<Value = Move> {
         4 => (any::<bool>(), reason()).prop_map(|(good, reason)| Move::TaskEnds { good, reason }),
         3 => (0..40_u64).prop_map(Move::Pass),
         2 => (0..4_usize, running).prop_map(|(after, running)| Move::Kill { after, running }),
+        1 => (1..4_u8).prop_map(Move::PersistFails),
         2 => Just(Move::Event(Event::Update { call: CALL })),
         1 => Just(Move::Event(Event::Cancel { call: CALL })),
         1 => Just(Move::Event(Event::Proceed)),
@@ -72,12 +79,24 @@ struct World {
     package: Option<u64>,
     task: Option<Action>,
     kill_after: Option<(usize, Running)>,
+    persist_fails: u8,
+    /// What the machine has recorded last is not durable.
+    is_unsaved: bool,
 }
 
 impl World {
     fn new() -> Self {
         let machine = Machine::start(config(Delivery::Both), None, &found(false), &at(0)).0;
-        Self { machine, now: 0, durable: None, package: None, task: None, kill_after: None }
+        Self {
+            machine,
+            now: 0,
+            durable: Some(Record::default()),
+            package: None,
+            task: None,
+            kill_after: None,
+            persist_fails: 0,
+            is_unsaved: false,
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -86,19 +105,32 @@ impl World {
     }
 
     fn carry_out(&mut self, actions: Vec<Action>) {
-        for (place, action) in actions.into_iter().enumerate() {
+        let mut actions = VecDeque::from(actions);
+        let mut place = 0;
+        while let Some(action) = actions.pop_front() {
             if let Some((after, running)) = self.kill_after.take() {
                 if place >= after {
                     return self.restart(running);
                 }
                 self.kill_after = Some((after, running));
             }
+            place += 1;
             self.check_order(&action);
             match action {
+                Action::Persist(_) if self.persist_fails > 0 => {
+                    self.persist_fails -= 1;
+                    self.is_unsaved = true;
+                    let planned = actions.len();
+                    actions.retain(|action| !action.follows_record());
+                    let step_left_out = actions.len() < planned;
+                    let event = Event::NotRecorded { cause: "disk full".into(), step_left_out };
+                    let more = self.machine.handle(&at(self.now), event);
+                    more.into_iter().rev().for_each(|action| actions.push_front(action));
+                }
                 Action::Persist(record) => {
                     let last = self.durable.as_ref().map_or(0, |record| record.counter);
                     assert!(record.counter > last, "the counter orders records");
-                    self.durable = Some(*record);
+                    self.save(*record);
                 }
                 Action::Store { offset, bytes, .. } => {
                     self.package = Some(offset + bytes.len() as u64);
@@ -111,7 +143,15 @@ impl World {
                 Action::Changed { .. } | Action::Reply(..) | Action::Reboot => {}
             }
         }
-        assert_eq!(self.durable.clone().unwrap_or_default(), *self.machine.record());
+        let durable = self.durable.clone().unwrap_or_default();
+        assert!(self.is_unsaved || durable == *self.machine.record());
+    }
+
+    fn save(&mut self, record: Record) {
+        if std::mem::take(&mut self.is_unsaved) && record.state == State::Idle {
+            self.package = None;
+        }
+        self.durable = Some(record);
     }
 
     /// What is done is recorded before.
@@ -121,7 +161,8 @@ impl World {
             None => (State::Idle, Step::Wanted),
         };
         match action {
-            Action::Store { .. } => assert_eq!(state, State::Downloading),
+            // One that is not recorded is removed after a restart.
+            Action::Store { .. } => assert!(self.is_unsaved || state == State::Downloading),
             Action::Install(_) => assert_eq!((state, step), (State::Updating, Step::Installing)),
             Action::Reboot => assert_eq!((state, step), (State::Updating, Step::Installed)),
             Action::Discard => assert_eq!(state, State::Idle),
@@ -131,6 +172,7 @@ impl World {
 
     fn restart(&mut self, running: Running) {
         self.task = None;
+        self.is_unsaved = false;
         // A new system runs only once one is installed.
         let step = self.durable.as_ref().map(|record| (record.state, record.step));
         let running = match step {
@@ -146,7 +188,7 @@ impl World {
         let state = self.machine.record().state;
         assert_ne!(state, State::Downloading, "a push cannot be resumed");
         if state == State::Idle {
-            assert_eq!(self.package, None);
+            assert!(self.is_unsaved || self.package.is_none());
         }
     }
 
@@ -164,7 +206,7 @@ impl World {
                 let event = match self.task.take() {
                     Some(Action::Inspect(ticket)) if good => Event::Inspected(ticket, Ok(info())),
                     Some(Action::Inspect(ticket)) => Event::Inspected(ticket, Err(failure(reason))),
-                    Some(Action::LookUp(ticket)) => Event::Running(ticket, System::default()),
+                    Some(Action::LookUp(ticket)) => Event::Running(ticket, Ok(System::default())),
                     Some(Action::Install(ticket)) if good => {
                         let end = match reason {
                             Reason::Other => Installed::Done,
@@ -177,8 +219,12 @@ impl World {
                 };
                 self.handle(event);
             }
+            Move::PersistFails(times) => self.persist_fails = times,
             Move::Pass(seconds) => {
                 self.now += seconds;
+                if self.is_unsaved && self.persist_fails == 0 {
+                    self.save(self.machine.record().clone());
+                }
                 self.handle(Event::Time);
             }
             Move::Kill { after, running } => self.kill_after = Some((after, running)),
@@ -190,7 +236,8 @@ impl World {
         assert_eq!(record.package.is_some(), has_package, "{record:?}");
         let is_updating = record.state == State::Updating;
         assert!(!is_updating || record.result == UpdateResult::Initial, "{record:?}");
-        assert_eq!(record.state == State::Idle, self.package.is_none(), "{record:?}");
+        let fits = (record.state == State::Idle) == self.package.is_none();
+        assert!(self.is_unsaved || fits, "{record:?}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! The table of Objects 7.3: what is found after a restart, and what becomes of it.
 
 use lwm2m_firmware::{
-    Action, Delivery, Event, Found, MAX_ATTEMPTS, Machine, MachineConfig, Reason, Record, Running,
-    State, Step, UpdateResult,
+    Action, Delivery, Event, Found, MAX_ATTEMPTS, MAX_RESTARTS, Machine, MachineConfig, Reason,
+    Record, Running, State, Step, UpdateResult,
 };
 
 use crate::support::{at, config, failure, info, ticket};
@@ -56,11 +56,12 @@ fn each_row_of_the_table_is_as_printed() {
 }
 
 #[test]
-fn a_package_that_is_damaged_after_the_restart_is_dropped() {
+fn a_package_that_is_surely_damaged_after_the_restart_is_dropped() {
     for (reason, expected) in [
         (Reason::Integrity, (0, 5)),
-        (Reason::Unsupported, (0, 5)),
-        // Nobody to ask: the installer will look at it again.
+        // Perhaps: the clock may not be set yet. The installer will look at it again.
+        (Reason::Refused, (2, 0)),
+        (Reason::Unsupported, (2, 0)),
         (Reason::Unavailable, (2, 0)),
     ] {
         let idle = record(State::Downloaded, UpdateResult::Initial, Step::Wanted);
@@ -96,11 +97,55 @@ fn an_installation_that_takes_the_machine_down_is_not_tried_for_ever() {
     assert_eq!((record.state, record.result), (State::Downloaded, UpdateResult::Failed));
 }
 
+/// Nothing tells one boot from another: the old system may run each time.
+#[test]
+fn a_machine_whose_boots_are_not_known_is_not_restarted_for_ever() {
+    let unknown = MachineConfig { boot: None, ..config(Delivery::Push) };
+    let found = Found { package: true, running: Running::Same };
+    let mut installed = record(State::Updating, UpdateResult::Initial, Step::Installed);
+    installed.restarts = 1;
+    for restarts in 2..=MAX_RESTARTS {
+        let (machine, actions) = Machine::start(unknown.clone(), Some(installed), &found, &at(0));
+        installed = machine.record().clone();
+        assert_eq!(installed.restarts, restarts);
+        assert_eq!(actions, [Action::Persist(Box::new(installed.clone())), Action::Reboot]);
+    }
+    let (machine, actions) = Machine::start(unknown, Some(installed.clone()), &found, &at(0));
+    let got = machine.record();
+    assert_eq!((got.state, got.result), (State::Downloaded, UpdateResult::Failed));
+    assert!(!actions.contains(&Action::Reboot));
+    // In the same boot each of them is due.
+    installed.boot = Some("boot-1".into());
+    assert!(start(installed, true, Running::Same).1.contains(&Action::Reboot));
+}
+
+/// OBJ-89
+#[test]
+fn an_automatic_upgrade_goes_on_after_a_restart() {
+    for (automatic, result, state) in [
+        (true, UpdateResult::Initial, State::Updating),
+        (false, UpdateResult::Initial, State::Downloaded),
+        // Once is enough.
+        (true, UpdateResult::Failed, State::Downloaded),
+    ] {
+        let record = Record { automatic, ..record(State::Downloaded, result, Step::Wanted) };
+        let (mut machine, actions) = start(record, true, Running::Same);
+        machine.handle(&at(1), Event::Inspected(ticket(&actions), Ok(info())));
+        assert_eq!(machine.record().state, State::Downloaded);
+        machine.handle(&at(2), Event::Time);
+        assert_eq!(machine.record().state, state, "{automatic} {result:?}");
+    }
+}
+
 /// A record that was set aside may be wanted again, and the package with it.
 #[test]
 fn without_a_record_a_package_stays() {
-    let found = Found { package: true, running: Running::Same };
-    let (_, actions) = Machine::start(config(Delivery::Push), None, &found, &at(0));
+    let (_, actions) = Machine::start(
+        config(Delivery::Push),
+        None,
+        &Found { package: true, running: Running::Same },
+        &at(0),
+    );
     assert!(actions.is_empty(), "{actions:?}");
 }
 

@@ -7,8 +7,8 @@ use lwm2m_firmware::{
 };
 
 use crate::support::{
-    CALL, SERVER, answer, at, config, downloaded, downloading, idle, info, installing, part,
-    settings, ticket, uri,
+    CALL, SERVER, answer, at, config, downloaded, downloading, failure, idle, info, installing,
+    part, settings, ticket, uri,
 };
 
 /// OBJ-87, OBJ-97: Last State Change Time, Update Result, State, as one change.
@@ -89,12 +89,12 @@ fn the_installer_is_called_after_the_answer_and_the_notification() {
     assert_eq!(machine.next_timeout(), Some(at(5).boot));
     let actions = machine.handle(&at(5), Event::Time);
     let system = System { slot: Some("rootfs.0".into()) };
-    let actions = machine.handle(&at(5), Event::Running(ticket(&actions), system));
+    let actions = machine.handle(&at(5), Event::Running(ticket(&actions), Ok(system)));
     let [Action::Persist(record), Action::Install(ticket)] = actions.as_slice() else {
         panic!("{actions:?}")
     };
     assert_eq!((record.step, record.slot.as_deref()), (Step::Installing, Some("rootfs.0")));
-    assert_eq!(record.boot, "boot-1");
+    assert_eq!(record.boot.as_deref(), Some("boot-1"));
     let end = Event::Installed(*ticket, Ok(Installed::NeedsReboot));
     let actions = machine.handle(&at(6), end);
     let [Action::Persist(record), Action::Reboot] = actions.as_slice() else {
@@ -127,6 +127,45 @@ fn a_failed_update_can_be_tried_again() {
     assert_eq!(machine.record().result, UpdateResult::Initial);
     // What is left of the first try changes nothing.
     assert!(machine.handle(&at(6), Event::Installed(ticket, Ok(Installed::Done))).is_empty());
+}
+
+/// OBJ-91: nothing is done that a restart would not find.
+#[test]
+fn a_step_that_cannot_be_recorded_fails_the_update() {
+    let full = |step_left_out| Event::NotRecorded { cause: "disk full".into(), step_left_out };
+    let mut waiting = downloaded(config(Delivery::Push));
+    waiting.handle(&at(3), Event::Update { call: CALL });
+    let (mut restarting, ticket) = installing(config(Delivery::Push));
+    restarting.handle(&at(5), Event::Installed(ticket, Ok(Installed::NeedsReboot)));
+    for mut machine in [waiting, installing(config(Delivery::Push)).0, restarting] {
+        assert_eq!(machine.record().state, State::Updating);
+        let actions = machine.handle(&at(6), full(true));
+        let record = machine.record();
+        assert_eq!((record.state, record.result), (State::Downloaded, UpdateResult::Failed));
+        let told = Action::Changed { resources: vec![12, 5, 3], cause: Some("disk full".into()) };
+        assert!(actions.contains(&told), "{actions:?}");
+        // Not even that can be recorded; there is nothing more to fail.
+        assert!(machine.handle(&at(6), full(true)).is_empty());
+        assert_eq!(machine.next_timeout(), None);
+    }
+    // A Severity that cannot be recorded stops no installer.
+    let (mut machine, _) = installing(config(Delivery::Push));
+    assert!(machine.handle(&at(6), full(false)).is_empty());
+    assert_eq!(machine.record().state, State::Updating);
+}
+
+/// OBJ-91: a new system could not be told from the old one, or never be booted.
+#[test]
+fn without_a_known_slot_or_a_restart_nothing_is_installed() {
+    let mut machine = downloaded(config(Delivery::Push));
+    machine.handle(&at(3), Event::Update { call: CALL });
+    machine.handle(&at(3), Event::Proceed);
+    let actions = machine.handle(&at(4), Event::Time);
+    let end = Event::Running(ticket(&actions), Err(failure(Reason::Unavailable)));
+    let actions = machine.handle(&at(4), end);
+    let record = machine.record();
+    assert_eq!((record.state, record.result), (State::Downloaded, UpdateResult::Failed));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Install(_))));
 }
 
 /// The row of another server's first block in Objects 7.2, after the last one.

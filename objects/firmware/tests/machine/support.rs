@@ -19,7 +19,7 @@ pub(crate) fn at(seconds: u64) -> Now {
 }
 
 pub(crate) fn config(delivery: Delivery) -> MachineConfig {
-    MachineConfig { delivery, deferral: None, boot: "boot-1".into() }
+    MachineConfig { delivery, deferral: None, boot: Some("boot-1".into()) }
 }
 
 pub(crate) fn found(package: bool) -> Found {
@@ -63,7 +63,7 @@ pub(crate) fn installing(config: MachineConfig) -> (Machine, Ticket) {
     machine.handle(&at(3), Event::Proceed);
     let actions = machine.handle(&at(4), Event::Time);
     let system = System { slot: Some("rootfs.0".into()) };
-    let actions = machine.handle(&at(4), Event::Running(ticket(&actions), system));
+    let actions = machine.handle(&at(4), Event::Running(ticket(&actions), Ok(system)));
     assert_eq!(machine.record().state, State::Updating);
     (machine, ticket(&actions))
 }

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use config::DeviceConfig;
-pub use reboot::reboot;
+pub use reboot::{can_reboot, reboot};
 
 use crate::bus::WORK_TIME_LIMIT;
 use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
@@ -206,7 +206,7 @@ impl Device {
 
     /// Does what was promised; only Reboot promises.
     fn proceed(&mut self) -> Answer {
-        self.spawn(reboot::perform(self.bus.connection()));
+        self.spawn(reboot::perform(self.bus.clone()));
         Answer::Now(Ok(CallReply::Done))
     }
 

@@ -6,10 +6,11 @@
 
 use lwm2m_engine::{CallReply, CallResult};
 use lwm2m_model::{Code, RequestError};
+use tokio::time::timeout;
 use zbus::Connection;
 
 use crate::BusHandle;
-use crate::bus::{self, is_service_missing};
+use crate::bus::{self, WORK_TIME_LIMIT, is_service_missing};
 use crate::sources::login1::{self, CanReboot};
 use crate::sources::{properties, systemd1};
 
@@ -32,26 +33,43 @@ pub(super) async fn check(bus: Option<Connection>) -> CallResult {
     }
 }
 
-/// Restarts the machine through logind, or systemd where there is none. What goes wrong
-/// is logged: nobody waits for the answer.
-pub async fn reboot(bus: &BusHandle) {
-    perform(bus.connection()).await;
+/// Whether [`reboot`] would be granted now.
+///
+/// # Errors
+/// What forbids it, or that nobody can be asked.
+pub async fn can_reboot(bus: &BusHandle) -> Result<(), RequestError> {
+    let checked = timeout(WORK_TIME_LIMIT, check(bus.connection())).await;
+    checked.map_err(|_| slow())?.map(drop)
+}
+
+/// Restarts the machine through logind, or systemd where there is none.
+///
+/// # Errors
+/// What forbids it, or that nobody can be asked. If there was no answer in time it may
+/// happen nevertheless.
+pub async fn reboot(bus: &BusHandle) -> Result<(), RequestError> {
+    let bus = bus.connection().ok_or_else(|| bus::no_bus(login1::NAME))?;
+    let result = timeout(WORK_TIME_LIMIT, async {
+        match login1::reboot(&bus).await {
+            Err(error) if is_service_missing(&error) => systemd1::reboot(&bus).await,
+            result => result,
+        }
+    });
+    let result = result.await.map_err(|_| slow())?;
+    result.map_err(|error| bus::refusal(&error, login1::NAME, login1::ACTIONS))?;
+    tracing::info!("the system reboots on behalf of a server");
+    Ok(())
 }
 
 /// Step 3. The server has its answer, so only the operator learns of a failure.
-pub(super) async fn perform(bus: Option<Connection>) {
-    let Some(bus) = bus else {
-        tracing::error!("cannot reboot: the D-Bus connection was lost");
-        return;
-    };
-    let result = match login1::reboot(&bus).await {
-        Err(error) if is_service_missing(&error) => systemd1::reboot(&bus).await,
-        result => result,
-    };
-    match result {
-        Ok(()) => tracing::info!("the system reboots on behalf of a server"),
-        Err(error) => tracing::error!(%error, "cannot reboot"),
+pub(super) async fn perform(bus: BusHandle) {
+    if let Err(error) = reboot(&bus).await {
+        tracing::error!("cannot reboot: {}", error.reason);
     }
+}
+
+fn slow() -> RequestError {
+    RequestError::new(Code::SERVICE_UNAVAILABLE, format!("{} does not answer", login1::NAME))
 }
 
 /// Without logind only root may reboot, through systemd itself.

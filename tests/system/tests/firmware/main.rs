@@ -3,16 +3,20 @@
 //! the log that says why.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lwm2m_interop::{Agent, AgentConfig, scenario};
 use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
 use lwm2m_system_tests::{RaucLab, Slots};
 use lwm2m_test_server::{Server, ServerConfig};
 use serde_json::json;
+use zbus::Connection;
+use zbus::connection::Builder;
 
 /// An agent with RAUC, and the server that it is registered at.
 struct Device {
+    /// Where what stands for logind is.
+    bus: Connection,
     agent: Agent,
     server: Server,
     lab: RaucLab,
@@ -23,6 +27,9 @@ fn with_device(name: &str, slots: Slots, run: impl AsyncFnOnce(Device)) {
     let Some(lab) = RaucLab::start(slots).unwrap() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        let bus = Builder::address(lab.bus()).build().await.unwrap();
+        bus.object_server().at(Logind::PATH, Logind { grants: true }).await.unwrap();
+        bus.request_name("org.freedesktop.login1").await.unwrap();
         let config =
             ServerConfig { block_size: "1024".parse().unwrap(), ..ServerConfig::default() };
         let server = Server::start(config).await.unwrap();
@@ -33,7 +40,7 @@ fn with_device(name: &str, slots: Slots, run: impl AsyncFnOnce(Device)) {
         // Building it may take long, and its threads are its own.
         let agent = tokio::task::spawn_blocking(move || config.start()).await.unwrap().unwrap();
         server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
-        run(Device { agent, server, lab }).await;
+        run(Device { bus, agent, server, lab }).await;
     });
     scenario::ran("rauc", name).unwrap();
 }
@@ -75,16 +82,51 @@ impl Device {
         in_time.unwrap_or_else(|_| panic!("never {wanted:?}"));
     }
 
-    fn logged(&self, text: &str) {
-        self.agent.wait_log(text, Duration::from_secs(5)).unwrap();
+    /// Waits for a line of the agent; what stands for logind works meanwhile.
+    async fn logged(&self, text: &str) {
+        let has_line = || self.agent.log().iter().any(|line| line.contains(text));
+        self.wait(has_line, &format!("{text} in the log")).await;
     }
 
-    /// How many lines say how an update ended.
-    fn results(&self) -> usize {
+    /// Waits until so many lines say how an update ended.
+    async fn results(&self, count: usize) {
         let is_end =
             |line: &&String| line.contains("firmware update: ") && !line.contains("result 0");
-        self.agent.log().iter().filter(is_end).count()
+        let has_all = || self.agent.log().iter().filter(is_end).count() == count;
+        self.wait(has_all, &format!("{count} results")).await;
     }
+
+    async fn wait(&self, is_so: impl Fn() -> bool, what: &str) {
+        let end = Instant::now() + LIMIT;
+        while !is_so() {
+            assert!(Instant::now() < end, "never {what}:\n{}", self.agent.log().join("\n"));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Whether logind grants a restart from now on.
+    async fn grant_restart(&self, grants: bool) {
+        let logind = self.bus.object_server().interface::<_, Logind>(Logind::PATH).await.unwrap();
+        logind.get_mut().await.grants = grants;
+    }
+}
+
+/// What stands for logind: a restart is granted or not, and never happens.
+struct Logind {
+    grants: bool,
+}
+
+impl Logind {
+    const PATH: &str = "/org/freedesktop/login1";
+}
+
+#[zbus::interface(name = "org.freedesktop.login1.Manager")]
+impl Logind {
+    fn can_reboot(&self) -> &'static str {
+        if self.grants { "yes" } else { "no" }
+    }
+
+    fn reboot(&self, _interactive: bool) {}
 }
 
 /// Objects 7.2, 7.3: the restart is all that is missing; the record says so.
@@ -96,7 +138,7 @@ fn a_good_bundle_is_installed_and_waits_for_the_restart() {
         assert_eq!(device.value(6).await, Value::String("lab-board".into()));
         assert_eq!(device.value(7).await, Value::String("2.0.0".into()));
         assert_eq!(device.update().await, Code::CHANGED);
-        device.logged("the update is installed; the system restarts into it");
+        device.logged("the update is installed; the system restarts into it").await;
         device.until(3, 0).await;
         assert_eq!(device.lab.boot_state().unwrap().get("primary"), "B");
         // Nothing can come between.
@@ -116,10 +158,10 @@ fn bad_bundles_are_refused_before_they_count_as_downloaded() {
         {
             assert_eq!(device.push_bundle(bundle).await, Code::CHANGED, "{bundle}");
             device.until(0, result).await;
-            assert_eq!(device.results(), count + 1, "{bundle}");
+            device.results(count + 1).await;
             assert_eq!(device.update().await, Code::METHOD_NOT_ALLOWED, "{bundle}");
         }
-        device.logged("the bundle is for other-board, and this is lab-board");
+        device.logged("the bundle is for other-board, and this is lab-board").await;
         assert_eq!(device.lab.boot_state().unwrap().get("primary"), "A");
     });
 }
@@ -132,7 +174,7 @@ fn an_image_that_is_larger_than_its_slot_fails_and_can_be_tried_again() {
         device.until(2, 0).await;
         assert_eq!(device.update().await, Code::CHANGED);
         device.until(2, 8).await;
-        assert_eq!(device.results(), 1);
+        device.results(1).await;
         assert_eq!(device.update().await, Code::CHANGED);
         device.until(2, 8).await;
     });
@@ -145,15 +187,32 @@ fn a_service_killed_while_it_installs_is_a_failed_update() {
         assert_eq!(device.push_bundle("held-plain").await, Code::CHANGED);
         device.until(2, 0).await;
         assert_eq!(device.update().await, Code::CHANGED);
-        device.logged("Checking manifest contents");
+        device.logged("Checking manifest contents").await;
         device.lab.kill_service().unwrap();
         device.until(2, 8).await;
-        device.logged("result 8 (update failed): RAUC left the bus during the installation");
+        device.logged("result 8 (update failed): RAUC left the bus during the installation").await;
         device.lab.start_service().unwrap();
         device.lab.release().unwrap();
         assert_eq!(device.update().await, Code::CHANGED);
-        device.logged("the update is installed; the system restarts into it");
+        device.logged("the update is installed; the system restarts into it").await;
         assert_eq!(device.lab.boot_state().unwrap().get("primary"), "B");
+    });
+}
+
+/// Objects 7.2: an image that could not be booted into is not installed.
+#[test]
+fn without_the_right_to_restart_nothing_is_installed() {
+    with_device("no restart", Slots::Files, async |device| {
+        device.grant_restart(false).await;
+        assert_eq!(device.push_bundle("good-plain").await, Code::CHANGED);
+        device.until(2, 0).await;
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.until(2, 8).await;
+        device.logged("the machine could not be restarted: org.freedesktop.login1 denies").await;
+        assert_eq!(device.lab.boot_state().unwrap().get("primary"), "A");
+        device.grant_restart(true).await;
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.logged("the update is installed; the system restarts into it").await;
     });
 }
 
