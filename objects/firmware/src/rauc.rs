@@ -1,8 +1,8 @@
 //! The back end for RAUC: bundles into the slots that are not in use.
 //!
 //! RAUC does one thing at a time, may take long, may leave the bus at any point and
-//! come back knowing nothing. A question is put again; an installation is not, since
-//! after an error nobody knows what it has done: the server decides.
+//! come back knowing nothing. A question is put again; an installation is not. One whose
+//! end was not heard has succeeded if the boot loader takes another slot next.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,9 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use lwm2m_objects::BusHandle;
-use rauc_dbus::{BundleAccess, Error, Event, InstallOptions, Installer, Outcome, SlotState};
-use tokio::time::{sleep, timeout};
-use tracing::debug;
+use rauc_dbus::{
+    BundleAccess, Error, Event, InstallOptions, Installer, Operation, Outcome, SlotState,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, warn};
 
 use crate::{Backend, Failure, Installed, PackageInfo, Reason, Slot};
 
@@ -40,10 +42,10 @@ impl RaucBackend {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let mut tries = 1;
+        let (mut tries, mut was_idle) = (1, false);
         loop {
             let installer = self.installer().await.map_err(Asked::Failed)?;
-            let error = match timeout(CALL_LIMIT, question(installer)).await {
+            let error = match timeout(CALL_LIMIT, question(installer.clone())).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
                 Err(_) => return Err(Asked::Failed(unavailable("RAUC does not answer"))),
@@ -51,14 +53,69 @@ impl RaucBackend {
             let most = match &error {
                 Error::Busy { .. } => BUSY_TRIES,
                 Error::Bus { .. } | Error::ServiceGone { .. } => GONE_TRIES,
+                Error::Refused { message, .. } if reason_of(message) == Reason::Other => {
+                    // It may be busy and not say so, and done before it is asked that:
+                    // a refusal counts when it was idle before and after.
+                    let is_idle = is_idle(&installer).await;
+                    if was_idle && is_idle {
+                        return Err(Asked::Refused(error));
+                    }
+                    was_idle = is_idle;
+                    BUSY_TRIES
+                }
                 _ => return Err(Asked::Refused(error)),
             };
             if tries >= most {
                 return Err(Asked::Failed(unavailable(&error.to_string())));
             }
             tries += 1;
+            if !was_idle {
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// What an installation has come to whose end was not heard, for `cause`.
+    async fn settle(&self, cause: &str) -> Result<Installed, Failure> {
+        warn!("{cause}; the boot loader is asked what has become of it");
+        let unknown = |asked| {
+            let failure = match asked {
+                Asked::Failed(failure) => failure.cause,
+                Asked::Refused(error) => error.to_string(),
+            };
+            unavailable(&format!("{cause}, and what became of it is not known: {failure}"))
+        };
+        let begin = Instant::now();
+        loop {
+            let operation = self.ask(|rauc| async move { rauc.operation().await }).await;
+            if operation.map_err(unknown)? == Operation::Idle {
+                break;
+            }
+            if begin.elapsed() > SILENCE_LIMIT {
+                return Err(unavailable(&format!("{cause}, and RAUC works without an end")));
+            }
             sleep(PAUSE).await;
         }
+        let primary = self.ask(|rauc| async move { rauc.primary().await }).await;
+        let primary = primary.map_err(unknown)?;
+        outcome(&primary, self.slot().await, cause)
+    }
+}
+
+/// RAUC itself calls this a hint: one that cannot be had says nothing.
+async fn is_idle(installer: &Installer) -> bool {
+    match timeout(BUS_LIMIT, installer.operation()).await {
+        Ok(Ok(operation)) => operation == Operation::Idle,
+        Ok(Err(_)) | Err(_) => true,
+    }
+}
+
+/// RAUC makes the slot that it writes to unbootable first, and the primary one last.
+fn outcome(primary: &str, booted: Slot, cause: &str) -> Result<Installed, Failure> {
+    match booted {
+        Slot::Booted(booted) if booted != primary => Ok(Installed::NeedsReboot),
+        Slot::Booted(_) | Slot::None => Err(unavailable(cause)),
+        Slot::Unknown(why) => Err(unavailable(&format!("{cause}; {why}"))),
     }
 }
 
@@ -102,13 +159,17 @@ impl Backend for RaucBackend {
                     tries += 1;
                     sleep(PAUSE).await;
                 }
+                // It may have begun.
+                Ok(Err(error @ (Error::Bus { .. } | Error::ServiceGone { .. }))) => {
+                    return self.settle(&error.to_string()).await;
+                }
                 Ok(Err(error)) => return Err(unavailable(&error.to_string())),
-                Err(_) => return Err(unavailable("RAUC does not answer")),
+                Err(_) => return self.settle("RAUC does not answer").await,
             }
         };
         loop {
             let Ok(event) = timeout(SILENCE_LIMIT, installation.next()).await else {
-                return Err(unavailable("RAUC says nothing of its installation any more"));
+                return self.settle("RAUC says nothing of its installation any more").await;
             };
             match event {
                 Some(Event::Progress(progress)) => {
@@ -120,12 +181,12 @@ impl Backend for RaucBackend {
                     return Err(Failure::new(reason_of(&sentence), one_line(&sentence)));
                 }
                 Some(Event::Finished(Outcome::ServiceDied)) => {
-                    return Err(unavailable("RAUC left the bus during the installation"));
+                    return self.settle("RAUC left the bus during the installation").await;
                 }
                 Some(Event::Finished(_)) => {
-                    return Err(unavailable("the bus was lost during the installation"));
+                    return self.settle("the bus was lost during the installation").await;
                 }
-                None => return Err(unavailable("the installation has no end")),
+                None => return self.settle("the installation has no end").await,
             }
         }
     }
@@ -235,6 +296,18 @@ mod tests {
         ];
         for (sentence, reason) in cases {
             assert_eq!(reason_of(sentence), reason, "{sentence}");
+        }
+    }
+
+    /// OBJ-91
+    #[test]
+    fn an_installation_whose_end_was_not_heard_is_judged_by_the_boot_loader() {
+        let booted = || Slot::Booted("rootfs.0".into());
+        assert_eq!(outcome("rootfs.1", booted(), "why"), Ok(Installed::NeedsReboot));
+        for booted in [booted(), Slot::None, Slot::Unknown("nobody says".into())] {
+            let failure = outcome("rootfs.0", booted, "why").unwrap_err();
+            assert_eq!(failure.reason, Reason::Unavailable);
+            assert!(failure.cause.starts_with("why"), "{}", failure.cause);
         }
     }
 

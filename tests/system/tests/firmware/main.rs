@@ -9,6 +9,7 @@ use lwm2m_interop::{Agent, AgentConfig, scenario};
 use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
 use lwm2m_system_tests::{RaucLab, Slots};
 use lwm2m_test_server::{Server, ServerConfig};
+use rauc_dbus::{InstallOptions, Installer};
 use serde_json::json;
 use zbus::Connection;
 use zbus::connection::Builder;
@@ -196,6 +197,23 @@ fn a_service_killed_while_it_installs_is_a_failed_update() {
         assert_eq!(device.update().await, Code::CHANGED);
         device.logged("the update is installed; the system restarts into it").await;
         assert_eq!(device.lab.boot_state().unwrap().get("primary"), "B");
+    });
+}
+
+/// RAUC 1.8 refuses a good bundle in the words of a bad one while it installs another.
+#[test]
+fn a_bundle_that_comes_while_rauc_is_busy_is_checked_afterwards() {
+    with_device("busy", Slots::Files, async |device| {
+        let rauc = Installer::new(&device.bus);
+        let held = device.lab.bundle("held-plain");
+        let mut held = rauc.install(&held, &InstallOptions::default()).await.unwrap();
+        assert_eq!(device.push_bundle("good-plain").await, Code::CHANGED);
+        // Longer than a check takes.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(device.numbers().await, (Value::Integer(1), Value::Integer(0)));
+        device.lab.release().unwrap();
+        while held.next().await.is_some() {}
+        device.until(2, 0).await;
     });
 }
 
