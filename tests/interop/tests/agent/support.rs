@@ -64,6 +64,8 @@ pub(crate) fn register(server: &Server, config: &AgentConfig) -> (Agent, Registr
     let registration = server
         .wait_registration(ENDPOINT, LIMIT)
         .unwrap_or_else(|error| panic!("{error}\n{}", agent.log().join("\n")));
+    // The server knows it a moment before the agent does.
+    agent.wait_log("registered with LwM2M", LIMIT).unwrap();
     (agent, registration)
 }
 
