@@ -541,7 +541,7 @@ impl Engine {
             } else if let Some(server) = self.servers.get_mut(&id) {
                 server.phase = Phase::Stopped;
                 if server.registration.is_some() {
-                    // When it was last answered tells how long the server will wait.
+                    // The status shows when it was last answered, also after a restart.
                     self.persistence.mark(Key::Registration(id));
                 }
                 self.close_link(id);

@@ -48,7 +48,7 @@ impl Engine {
                 }
                 // What links left behind is of use for an account that is still there.
                 Record::Session(session) => self.servers.contains_key(&session.server),
-                // Others look after these.
+                // The firmware object's, once it uses them.
                 Record::Update(_) | Record::Counter(_) => true,
             };
             if !is_taken {

@@ -21,10 +21,11 @@ pub enum Record {
     Registration(Registration),
     /// A DTLS session that can be resumed.
     Session(Session),
-    /// How far an update is.
+    /// How far an update is. Unused so far: the firmware object has a file of its own.
     Update(Update),
     /// The number of the last step of an update, which never goes back: it orders
-    /// the steps, since a clock may be set (the store refuses a lower one).
+    /// the steps, since a clock may be set (the store refuses a lower one). Unused so
+    /// far, as [`Record::Update`].
     Counter(u64),
 }
 
@@ -123,15 +124,15 @@ pub struct Registration {
     pub answered: Moment,
 }
 
-/// A moment that can be placed after a restart, and after a reboot if the wall clock
-/// was set.
+/// A moment that can be placed after a restart; after a reboot it counts as the start of
+/// that boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The boot that `at` counts from.
     pub boot: BootId,
     /// Time since that boot.
     pub at: Instant,
-    /// Unix time in milliseconds.
+    /// Unix time in milliseconds, for people who look into the store: nothing reads it.
     pub wall: Option<i64>,
 }
 
