@@ -7,8 +7,10 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod backend;
+mod download;
 mod event;
 mod file;
+mod installation;
 mod machine;
 mod object;
 mod rauc;
