@@ -18,6 +18,7 @@ mod dispatch;
 mod engine;
 mod evaluator;
 mod event;
+mod fetch;
 mod io;
 mod notify;
 mod object_links;
@@ -43,6 +44,7 @@ pub use backlog::{MAX_STORED, MAX_STORED_BYTES, MAX_STORED_OF_OBSERVATION};
 pub use call::{Call, CallId, CallOperation, CallReply, CallResult};
 pub use engine::{Engine, MAX_SERVERS};
 pub use event::{Direction, Event, MessageRecord};
+pub use fetch::{FetchFailure, FetchFailureKind, Fetched, MAX_PART, Resume};
 pub use io::{
     Command, Continuity, Deregister, Input, LinkId, LocalRequest, Monitor, Output, Reason, Ticket,
 };
