@@ -20,3 +20,4 @@ pub use lwm2m_memory::MemoryObject;
 pub use memory::InMemory;
 pub use object::{Answer, Object, ObjectMessage};
 pub use roots::Roots;
+pub use sources::systemd1::{UnitCause, UnitFailure, is_instance_name, run_unit};
