@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use openssl::error::ErrorStack;
+
 use Treatment::{Fail, Ignore, Retry};
 
 /// The description byte of an alert received (RFC 5246 7.2).
@@ -15,6 +17,13 @@ impl Alert {
     /// The alert with this number.
     pub const fn new(code: u8) -> Self {
         Self(code)
+    }
+
+    /// The alert received that libssl reports in its errors, if one is among them.
+    pub(crate) fn reported(errors: &ErrorStack) -> Option<Self> {
+        let own = errors.errors().iter().filter(|error| error.library_code() == ERR_LIB_SSL);
+        let code = |error: &openssl::error::Error| error.reason_code() - ALERT_REASON_OFFSET;
+        own.filter_map(|error| u8::try_from(code(error)).ok()).map(Self).next()
     }
 
     /// The number, as `/1/x/11` reports it.
@@ -64,6 +73,12 @@ pub enum Treatment {
 /// Number, name, treatment, likely cause.
 type Row = (u8, &'static str, Treatment, &'static str);
 
+/// `ERR_LIB_SSL` of libssl's headers.
+pub(crate) const ERR_LIB_SSL: i32 = 20;
+
+/// `SSL_AD_REASON_OFFSET`: the library reports alert N as reason 1000 + N.
+const ALERT_REASON_OFFSET: i32 = 1000;
+
 const WRONG_KEY: &str = "most likely the key is wrong";
 const CERTIFICATE: &str = "the server does not accept the certificate";
 
@@ -94,7 +109,7 @@ const ALERTS: [Row; 34] = [
     (50, "decode_error", Retry, ""),
     (51, "decrypt_error", Retry, WRONG_KEY),
     (60, "export_restriction", Ignore, ""),
-    (70, "protocol_version", Retry, "the server does not speak DTLS 1.2"),
+    (70, "protocol_version", Retry, "the server does not speak our version of DTLS or TLS"),
     (71, "insufficient_security", Retry, "the server demands stronger cipher suites"),
     (80, "internal_error", Retry, "the server has a problem of its own"),
     (86, "inappropriate_fallback", Retry, ""),

@@ -16,6 +16,7 @@ use openssl::error::ErrorStack;
 use openssl::ssl::{self, ErrorCode, ShutdownState, Ssl, SslContextBuilder, SslStream};
 use openssl::ssl::{SslOptions, SslSessionCacheMode, SslVersion};
 
+use crate::alert::ERR_LIB_SSL;
 use crate::queue::Datagrams;
 use crate::session::Tag;
 use crate::sieve::sieve;
@@ -323,16 +324,13 @@ impl Dtls {
 
     /// Which error the library's stack of errors stands for.
     fn explain(&self, errors: &ErrorStack) -> LinkError {
-        let own = errors.errors().iter().filter(|error| error.library_code() == ERR_LIB_SSL);
-        let codes = own.clone().map(|error| error.reason_code() - ALERT_REASON_OFFSET);
-        // The library reports alert N as reason 1000 + N.
-        if let Some(alert) = codes.filter_map(|code| u8::try_from(code).ok()).next() {
-            let alert = Alert::new(alert);
+        if let Some(alert) = Alert::reported(errors) {
             return match self.state {
                 State::Handshaking => LinkError::Refused(alert),
                 State::Established | State::Closed => LinkError::Aborted(alert),
             };
         }
+        let own = errors.errors().iter().filter(|error| error.library_code() == ERR_LIB_SSL);
         let reason = own.filter_map(|error| error.reason()).next();
         match (self.state, reason) {
             (State::Handshaking, Some(reason)) => LinkError::HandshakeFailed(reason.to_owned()),
@@ -400,10 +398,6 @@ const MAX_PLAINTEXT: usize = 1 << 14;
 
 /// libssl splits a flight by its buffer of 4 KiB when it is given more.
 const MAX_MTU: u32 = 4096;
-
-/// `ERR_LIB_SSL` and `SSL_AD_REASON_OFFSET` of libssl's headers.
-const ERR_LIB_SSL: i32 = 20;
-const ALERT_REASON_OFFSET: i32 = 1000;
 
 // Short names of handshake states, `SSL_state_string`.
 const NOT_STARTED: &str = "PINIT ";

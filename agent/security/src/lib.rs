@@ -1,8 +1,9 @@
-//! Keys and secured datagram links of an LwM2M client (Transport 12).
+//! Keys, secured datagram links and secured streams of an LwM2M client (Transport 12).
 //!
 //! A link is a [`SecureLink`]: datagrams in, datagrams out, no socket and no
 //! thread. A [`Backend`] makes links; [`OpenSsl`] is the one there is, for
-//! pre-shared keys over DTLS 1.2. NoSec needs no link object.
+//! pre-shared keys over DTLS 1.2. NoSec needs no link object. A [`SecureStream`] is TLS
+//! over whatever tokio can read and write; it always proves who the server is.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
 
@@ -19,7 +20,9 @@ mod secret;
 mod server;
 mod session;
 mod sieve;
+mod stream;
 mod suite;
+mod tls;
 
 pub use alert::{Alert, Treatment};
 pub use error::{LinkError, Silence};
@@ -33,4 +36,6 @@ pub use psk::{MAX_IDENTITY, MAX_PSK, Psk, PskError};
 pub use secret::{Secret, SecretError};
 #[cfg(feature = "server")]
 pub use server::{DtlsServerContext, DtlsServerLink, PskLookup, ServerConfig};
+pub use stream::SecureStream;
 pub use suite::Suite;
+pub use tls::{ClientCertificate, TlsClient, TlsError, Trust};
