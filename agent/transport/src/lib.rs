@@ -4,7 +4,8 @@
 //! [`Links`] carries the engine's datagrams over UDP and DTLS, [`BootTimer`]
 //! wakes it, [`clock::now`] tells it the time, [`LinkWatch`] tells it that the
 //! network is another one. All of it runs in the task that owns the engine;
-//! nothing here starts a task of its own.
+//! nothing here starts a task of its own. [`HttpFetch`] fetches packages beside it,
+//! in whichever task its caller likes.
 
 mod batch;
 mod boot_timer;
@@ -12,6 +13,7 @@ mod channel;
 pub mod clock;
 mod descriptor;
 mod event;
+mod fetch;
 mod link;
 mod link_facts;
 mod link_watch;
@@ -25,6 +27,11 @@ mod uri;
 
 pub use boot_timer::BootTimer;
 pub use event::{LinkEvent, LinkSecurity};
+pub use fetch::{
+    BODY_SILENCE, CONNECT_LIMIT, CredentialsError, HEADER_LIMIT, HttpFetch, MAX_HEADER,
+    MAX_PACKAGE_URI, MAX_REDIRECTS, Origin, OriginCredentials, PackageScheme, PackageUri,
+    PackageUriError,
+};
 pub use link_watch::{LinkWatch, SETTLE_TIME};
 pub use links::{Counters, Links, LinksConfig, MAX_LINKS};
 pub use outgoing::MAX_QUEUED;

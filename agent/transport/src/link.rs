@@ -24,7 +24,7 @@ use crate::event::Sink;
 use crate::links::Shared;
 use crate::memory::ServerMemory;
 use crate::socket::Socket;
-use crate::{Host, LinkEvent, LinkSecurity, Scheme, ServerUri, clock, reason, resolve};
+use crate::{LinkEvent, LinkSecurity, Scheme, ServerUri, clock, reason, resolve};
 
 /// A link.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Link {
     ) -> Self {
         let stage = match checked(uri, &security) {
             Ok(parsed) => {
-                let (host, port) = (bare(parsed.host()), parsed.port());
+                let (host, port) = (parsed.host().bare(), parsed.port());
                 let preferred = memory.preferred;
                 let lookup = async move { resolve(&host, port, preferred).await };
                 Stage::Resolving(parsed, Box::pin(lookup))
@@ -408,14 +408,6 @@ impl fmt::Debug for Stage {
             Self::Open(channel) => f.debug_tuple("Open").field(channel).finish(),
             Self::Ended(reason) => f.debug_tuple("Ended").field(reason).finish(),
         }
-    }
-}
-
-/// The host as the resolver wants it.
-fn bare(host: &Host) -> String {
-    match host {
-        Host::Name(name) => name.clone(),
-        Host::Address(address) => address.to_string(),
     }
 }
 

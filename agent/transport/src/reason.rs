@@ -30,7 +30,7 @@ pub(crate) fn unreachable(peer: SocketAddr, error: &io::Error) -> String {
         | Errno::EADDRNOTAVAIL
         | Errno::EAFNOSUPPORT => format!("no route to {peer} ({cause})"),
         Errno::EPERM | Errno::EACCES => {
-            format!("this system does not let datagrams out to {peer} ({cause})")
+            format!("this system lets nothing out to {peer} ({cause})")
         }
         _ => format!("cannot reach {peer}: {cause}"),
     }
@@ -58,7 +58,7 @@ mod tests {
             (Errno::EHOSTUNREACH, "no route to 192.0.2.1:5683 (no route to host)"),
             (
                 Errno::EPERM,
-                "this system does not let datagrams out to 192.0.2.1:5683 (operation not permitted)",
+                "this system lets nothing out to 192.0.2.1:5683 (operation not permitted)",
             ),
             (Errno::EMFILE, "cannot reach 192.0.2.1:5683: too many open files"),
         ] {

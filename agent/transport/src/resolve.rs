@@ -33,6 +33,16 @@ pub async fn resolve(
     Ok(addresses)
 }
 
+/// Whether `error` of [`resolve`] says that there is no such name, or none with an
+/// address. All else may pass: a resolver that cannot be asked says so too.
+///
+/// The standard library keeps nothing of getaddrinfo's code but its text, which is in
+/// English as long as nobody calls setlocale, as nobody does here.
+pub(crate) fn is_no_such_name(error: &io::Error) -> bool {
+    let text = error.to_string();
+    error.kind() == io::ErrorKind::NotFound || NO_SUCH_NAME.iter().any(|end| text.ends_with(end))
+}
+
 /// Each address once, `preferred` first.
 fn sorted(
     addresses: impl Iterator<Item = SocketAddr>,
@@ -52,6 +62,15 @@ fn sorted(
 /// Addresses of one name that are tried: the time for a handshake is shared
 /// among them.
 pub const MAX_ADDRESSES: usize = 4;
+
+/// EAI_NONAME of glibc and musl, EAI_NODATA and EAI_ADDRFAMILY of glibc, EAI_NODATA of musl.
+const NO_SUCH_NAME: [&str; 5] = [
+    "Name or service not known",
+    "Name does not resolve",
+    "No address associated with hostname",
+    "Address family for hostname not supported",
+    "Name has no usable address",
+];
 
 /// Addresses among which the preferred one is looked for.
 const MAX_LOOKED_AT: usize = 64;
@@ -78,6 +97,16 @@ mod tests {
             let expected: Vec<_> = expected.into_iter().map(address).collect();
             assert_eq!(addresses, expected, "{found:?} {preferred:?}");
         }
+    }
+
+    /// A label of 64 letters is known to be none without asking anybody.
+    #[tokio::test]
+    async fn a_name_that_cannot_be_is_told_from_a_resolver_that_is_silent() {
+        let error = resolve(&"a".repeat(64), 7, None).await.unwrap_err();
+        assert!(is_no_such_name(&error), "{error}");
+        let silent = "failed to lookup address information: Temporary failure in name resolution";
+        assert!(!is_no_such_name(&io::Error::other(silent)));
+        assert!(!is_no_such_name(&io::Error::from_raw_os_error(24)));
     }
 
     #[tokio::test]

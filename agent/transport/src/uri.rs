@@ -47,7 +47,12 @@ impl ServerUri {
             Some(port) => port_number(port)
                 .ok_or_else(|| UriError::Port { uri: shown(), port: port.to_owned() })?,
         };
-        Ok(Self { scheme, host: Host::parse(host, uri)?, port, path: segments(path, uri)? })
+        let host = Host::parse(host).map_err(|error| match error {
+            HostError::Empty => UriError::NoHost(shown()),
+            HostError::Ipv6 => UriError::Ipv6(shown()),
+            HostError::Character(character) => UriError::Character { uri: shown(), character },
+        })?;
+        Ok(Self { scheme, host, port, path: segments(path, uri)? })
     }
 
     /// Which protocol speaks there.
@@ -130,22 +135,31 @@ pub enum Host {
 }
 
 impl Host {
-    fn parse(host: &str, uri: &str) -> Result<Self, UriError> {
+    /// Reads what stands for the host in a URI.
+    pub(crate) fn parse(host: &str) -> Result<Self, HostError> {
         if let Some(inner) = host.strip_prefix('[') {
             let inner = inner.strip_suffix(']').unwrap_or(inner);
-            let address = inner.parse::<Ipv6Addr>();
-            return Ok(Self::Address(address.map_err(|_| UriError::Ipv6(uri.to_owned()))?.into()));
+            let address = inner.parse::<Ipv6Addr>().map_err(|_| HostError::Ipv6)?;
+            return Ok(Self::Address(address.into()));
         }
         if host.is_empty() {
-            return Err(UriError::NoHost(uri.to_owned()));
+            return Err(HostError::Empty);
         }
         if let Ok(address) = host.parse() {
             return Ok(Self::Address(IpAddr::V4(address)));
         }
         let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
         match host.chars().find(|c| !allowed(c)) {
-            Some(character) => Err(UriError::Character { uri: uri.to_owned(), character }),
+            Some(character) => Err(HostError::Character(character)),
             None => Ok(Self::Name(host.to_ascii_lowercase())),
+        }
+    }
+
+    /// As resolvers and TLS want it, without brackets.
+    pub(crate) fn bare(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Address(address) => address.to_string(),
         }
     }
 }
@@ -159,6 +173,15 @@ impl fmt::Display for Host {
             Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
         }
     }
+}
+
+/// Why text is no host.
+pub(crate) enum HostError {
+    Empty,
+    /// Not an IPv6 address in its brackets.
+    Ipv6,
+    /// A character that no host has.
+    Character(char),
 }
 
 /// Why text is no Server URI.
@@ -223,7 +246,7 @@ pub enum UriError {
 
 /// Host and port of an authority; `None` for an IPv6 address without its
 /// brackets.
-fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
+pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     let end = authority.find(']').map_or(0, |bracket| bracket + 1);
     if authority.starts_with('[') != (end > 0) {
         return None;
@@ -238,7 +261,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-fn port_number(port: &str) -> Option<u16> {
+pub(crate) fn port_number(port: &str) -> Option<u16> {
     // `parse` alone would take a sign.
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     port.parse().ok().filter(|port| digits && *port != 0)
