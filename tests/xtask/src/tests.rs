@@ -109,11 +109,12 @@ fn scenarios(log: &Path, start: &str) -> Vec<String> {
 
 /// What the demo is played with, in tests/server/scripts.
 const SCRIPTS: [&str; 2] = ["first-light.txt", "object-3442.txt"];
-const FOREIGN: [Foreign; 7] = [
+const FOREIGN: [Foreign; 8] = [
     Foreign { name: "leshan", what: "scenarios with Leshan", least: 61, version: Some(java) },
     Foreign { name: "aiocoap", what: "scenarios with aiocoap", least: 15, version: None },
     Foreign { name: "libcoap", what: "scenarios with libcoap", least: 4, version: None },
     Foreign { name: "libcoap-rs", what: "scenarios with libcoap-rs", least: 3, version: None },
+    Foreign { name: "python", what: "scenarios with Python's web server", least: 1, version: None },
     Foreign { name: "loss", what: "scenarios under loss", least: 4, version: None },
     Foreign { name: "slow-clock", what: "scenarios with a slow clock", least: 1, version: None },
     Foreign { name: "rauc", what: "tests with RAUC", least: 19, version: Some(rauc) },
