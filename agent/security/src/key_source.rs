@@ -54,6 +54,34 @@ impl KeySource {
         Ok(key)
     }
 
+    /// Loads a secret that is text: a password, a token, a private key in PEM. A file or
+    /// credential holds the text itself, at most [`MAX_TEXT`] bytes, and line feeds at its
+    /// end do not count; hex and Base64 are decoded to it. `credentials_dir` is as for
+    /// [`Self::load`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::load`], or the text is empty.
+    pub fn load_text(&self, credentials_dir: Option<&Path>) -> Result<Secret, KeyError> {
+        let bytes = match self {
+            Self::Credential(name) => {
+                read_bytes(&credential_file(name, credentials_dir)?, Access::Anybody, MAX_TEXT)?
+            }
+            Self::File(path) => {
+                let inside = is_inside(path, credentials_dir);
+                let access = if inside { Access::Anybody } else { Access::OwnerAlone };
+                read_bytes(path, access, MAX_TEXT)?
+            }
+            Self::Hex(text) => self.decode(text, Secret::from_hex)?,
+            Self::Base64(text) => self.decode(text, Secret::from_base64)?,
+        };
+        let end = bytes.expose().iter().rposition(|byte| !matches!(byte, b'\n' | b'\r'));
+        match end.and_then(|end| bytes.expose().get(..=end)) {
+            Some(text) => Ok(Secret::new(text.to_vec())),
+            None => Err(KeyError::Empty { from: self.to_string() }),
+        }
+    }
+
     fn decode(
         &self,
         text: &Secret,
@@ -122,10 +150,12 @@ pub enum KeyError {
         mode: u32,
     },
     /// The file is far too long for a key.
-    #[error("key file {} is longer than {MAX_FILE} bytes: not a key", path.display())]
+    #[error("key file {} is longer than {max} bytes: not a key", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
+        /// Bytes allowed.
+        max: usize,
     },
     /// The text does not decode.
     #[error("{from}: {cause}")]
@@ -134,6 +164,12 @@ pub enum KeyError {
         from: String,
         /// What is wrong with it.
         cause: SecretError,
+    },
+    /// The text is empty.
+    #[error("{from} is empty")]
+    Empty {
+        /// The source in words.
+        from: String,
     },
     /// The key is empty or too long.
     #[error("{from}: {cause}")]
@@ -179,6 +215,19 @@ enum Access {
 
 /// Reads a key file.
 fn read(path: &Path, access: Access) -> Result<Secret, KeyError> {
+    let content = read_bytes(path, access, MAX_FILE)?;
+    let is_hex = |byte: &u8| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace();
+    if !content.expose().iter().all(is_hex) {
+        return Ok(content);
+    }
+    Secret::from_hex_bytes(content.expose()).map_err(|cause| KeyError::Text {
+        from: KeySource::File(path.to_owned()).to_string(),
+        cause,
+    })
+}
+
+/// Reads a file as it is.
+fn read_bytes(path: &Path, access: Access, max: usize) -> Result<Secret, KeyError> {
     let failed = |cause| KeyError::Read { path: path.to_owned(), cause };
     // Asked before it is opened, since opening a pipe would wait for a writer,
     // and again after, since another file may stand there by then.
@@ -186,19 +235,12 @@ fn read(path: &Path, access: Access) -> Result<Secret, KeyError> {
     let file = File::open(path).map_err(failed)?;
     check(path, &file.metadata().map_err(failed)?, access)?;
     // Full capacity at once: a vector that grows leaves its old memory behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
-    file.take(MAX_FILE as u64 + 1).read_to_end(&mut content).map_err(failed)?;
-    if content.len() > MAX_FILE {
-        return Err(KeyError::TooLong { path: path.to_owned() });
+    let mut content = Zeroizing::new(Vec::with_capacity(max + 1));
+    file.take(max as u64 + 1).read_to_end(&mut content).map_err(failed)?;
+    if content.len() > max {
+        return Err(KeyError::TooLong { path: path.to_owned(), max });
     }
-    let is_hex = |byte: &u8| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace();
-    if !content.iter().all(is_hex) {
-        return Ok(Secret::new(content.to_vec()));
-    }
-    Secret::from_hex_bytes(&content).map_err(|cause| KeyError::Text {
-        from: KeySource::File(path.to_owned()).to_string(),
-        cause,
-    })
+    Ok(Secret::new(content.to_vec()))
 }
 
 fn check(path: &Path, metadata: &Metadata, access: Access) -> Result<(), KeyError> {
@@ -214,6 +256,9 @@ fn check(path: &Path, metadata: &Metadata, access: Access) -> Result<(), KeyErro
 
 /// Reading and writing by group and others.
 const OTHERS: u32 = 0o066;
+
+/// Most bytes of a secret that is text: a private key of RSA with 8192 bits has 6 KiB.
+pub const MAX_TEXT: usize = 16 * 1024;
 
 /// A key of 64 bytes in hex, with much white space.
 const MAX_FILE: usize = 1024;
@@ -249,6 +294,34 @@ mod tests {
         ] {
             let source = KeySource::File(file(&dir, name, content, 0o600));
             assert_eq!(source.load(None).unwrap().expose(), key, "{name}");
+        }
+    }
+
+    /// A password of hex digits alone is still itself.
+    #[test]
+    fn texts_are_taken_as_they_are_without_the_line_feed_at_their_end() {
+        let dir = TempDir::new().unwrap();
+        let long = vec![b'a'; MAX_TEXT];
+        for (name, content, loaded) in [
+            ("digits", &b"00ff\n"[..], &b"00ff"[..]),
+            ("lines", b"one\ntwo\r\n\n", b"one\ntwo"),
+            ("spaces", b" a \n", b" a "),
+            ("long", &long, &long),
+        ] {
+            let source = KeySource::File(file(&dir, name, content, 0o600));
+            assert_eq!(source.load_text(None).unwrap().expose(), loaded, "{name}");
+            let source = KeySource::Credential(name.to_owned());
+            assert_eq!(source.load_text(Some(dir.path())).unwrap().expose(), loaded, "{name}");
+        }
+        assert_eq!(KeySource::Hex(text("6869")).load_text(None).unwrap().expose(), b"hi");
+        for (name, content, mode, error) in [
+            ("empty", &b"\n"[..], 0o600, "/empty is empty"),
+            ("open", b"a", 0o644, "/open is open to others (mode 0644): "),
+            ("too-long", &vec![b'a'; MAX_TEXT + 1], 0o600, "/too-long is longer than 16384 bytes"),
+        ] {
+            let source = KeySource::File(file(&dir, name, content, mode));
+            let shown = source.load_text(None).unwrap_err().to_string();
+            assert!(shown.contains(error), "{shown}");
         }
     }
 

@@ -26,7 +26,7 @@ mod tls;
 
 pub use alert::{Alert, Treatment};
 pub use error::{LinkError, Silence};
-pub use key_source::{KeyError, KeySource, credential_file};
+pub use key_source::{KeyError, KeySource, MAX_TEXT, credential_file};
 pub use link::{
     Backend, Caps, Credentials, DEFAULT_MAX_DATAGRAM, HANDSHAKE_LIMIT, INITIAL_RETRANSMISSION,
     Import, LinkConfig, LinkInfo, MAX_UNREAD, MIN_MAX_DATAGRAM, SecureLink, State, Version,
