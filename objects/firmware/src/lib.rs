@@ -19,7 +19,9 @@ mod record_store;
 mod resource;
 mod restart;
 mod rules;
+mod script;
 mod storage;
+mod text;
 mod worker;
 
 pub use backend::{Backend, Restarter};
@@ -34,4 +36,5 @@ pub use rauc::RaucBackend;
 pub use record::{Record, RecordError, State, Step, UpdateResult};
 pub use record_store::{RecordFile, RecordStore};
 pub use restart::{Found, MAX_ATTEMPTS, MAX_RESTARTS, Running};
+pub use script::{ANSWERS, ScriptBackend, ScriptName};
 pub use worker::Parts;

@@ -16,6 +16,7 @@ use rauc_dbus::{
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::text::{cut, one_line};
 use crate::{Backend, Failure, Installed, PackageInfo, Reason, Slot};
 
 /// RAUC on the bus of the daemon.
@@ -239,17 +240,6 @@ fn unavailable(cause: &str) -> Failure {
     Failure::new(Reason::Unavailable, one_line(cause))
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A text that fits a resource.
-fn cut(mut text: String) -> String {
-    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.truncate(end.unwrap_or_default());
-    text
-}
-
 /// Parts of what RAUC says, the more telling first.
 const SENTENCES: &[(&str, Reason)] = &[
     // A clock that is not set says the same.
@@ -261,8 +251,6 @@ const SENTENCES: &[(&str, Reason)] = &[
     ("Compatible mismatch", Reason::Unsupported),
 ];
 const SQUASHFS: &[u8; 4] = b"hsqs";
-/// Bytes of PkgName and PkgVersion.
-const MAX_TEXT: usize = 255;
 /// How long the connection to the bus may be away.
 const BUS_LIMIT: Duration = Duration::from_secs(30);
 /// How long RAUC may take for a bundle that it reads whole.
@@ -309,12 +297,5 @@ mod tests {
             assert_eq!(failure.reason, Reason::Unavailable);
             assert!(failure.cause.starts_with("why"), "{}", failure.cause);
         }
-    }
-
-    #[test]
-    fn names_are_cut_between_characters() {
-        assert_eq!(cut("é".repeat(200)).len(), 254);
-        assert_eq!(cut("x".repeat(255)).len(), 255);
-        assert_eq!(cut("1.0".into()), "1.0");
     }
 }

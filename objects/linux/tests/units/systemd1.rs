@@ -162,7 +162,7 @@ impl DBusError for Refusal {
 
 /// A bus with a client on it; it ends with the value.
 pub(crate) struct Bus {
-    daemon: Child,
+    pub(crate) daemon: Child,
     address: String,
     pub(crate) client: Connection,
     /// Holds the socket.
@@ -210,12 +210,6 @@ impl Bus {
         server.at(UNIT, Service(ended)).await.unwrap();
         service.request_name("org.freedesktop.systemd1").await.unwrap();
         (service, calls)
-    }
-
-    /// Ends the bus as if it had crashed.
-    pub(crate) fn kill(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
     }
 }
 
