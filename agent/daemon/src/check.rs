@@ -109,6 +109,9 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
     let installs = match &config.firmware {
         FirmwareSettings::None => None,
         FirmwareSettings::Rauc => Some("RAUC installs packages".to_owned()),
+        FirmwareSettings::Script(name) => {
+            Some(format!("the script {} installs packages", name.as_str()))
+        }
         FirmwareSettings::File(path) => Some(format!("packages go to {}", path.display())),
     };
     if let Some(installs) = installs {

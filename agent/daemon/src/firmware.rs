@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use lwm2m_engine::Event;
 use lwm2m_firmware::{
-    Backend, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend, RecordFile,
+    ANSWERS, Backend, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend, RecordFile,
+    ScriptBackend,
 };
 use lwm2m_objects::{BusHandle, ObjectHost};
 use lwm2m_transport::clock;
@@ -25,6 +26,10 @@ pub(crate) fn add(
         FirmwareSettings::None => None,
         FirmwareSettings::Rauc => {
             Some(add_with(objects, RaucBackend::new(bus.clone()), state, bus))
+        }
+        FirmwareSettings::Script(name) => {
+            let backend = ScriptBackend::new(bus.clone(), name.clone(), ANSWERS.into());
+            Some(add_with(objects, backend, state, bus))
         }
         FirmwareSettings::File(path) => {
             Some(add_with(objects, FileBackend::new(path.clone()), state, bus))

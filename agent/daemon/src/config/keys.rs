@@ -110,11 +110,12 @@ const OBJECTS: &[Field] = &[
 const FIRMWARE: &[Field] = &[
     field("backend", Shape::Choice(BACKENDS), Required, Here, "What installs packages"),
     field("path", PATH, Optional, Here, "Where the back end file puts a package; the directory must exist"),
+    field("name", TEXT, Optional, Here, "The script of the back end script: a file in /usr/lib/lwm2md/backends.d"),
     field("confirm", ANYTHING, Optional, NotYet, "What confirms an update"),
 ];
 
 const BACKENDS: &[Word] =
-    &[word("rauc", Here), word("file", Here), word("none", Here), word("script", NotYet)];
+    &[word("rauc", Here), word("script", Here), word("file", Here), word("none", Here)];
 
 #[rustfmt::skip] // a table: one row a key
 const DEVICE: &[Field] = &[

@@ -5,11 +5,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use lwm2m_engine::MAX_SERVERS;
+use lwm2m_firmware::ScriptName;
 use lwm2m_model::Version;
 
 use super::account;
 use super::keys::ROOT;
-use super::position::{ConfigError, File};
+use super::position::{ConfigError, File, Position};
 use super::tree::{Kind, Node};
 use super::{Config, DeviceSettings, FirmwareSettings, Server, TextSource};
 
@@ -194,13 +195,27 @@ fn firmware(tree: &Node, errors: &mut Vec<ConfigError>) -> FirmwareSettings {
     let Some(node) = tree.get("objects").and_then(|objects| objects.get("firmware")) else {
         return FirmwareSettings::None;
     };
-    let path = node.get("path");
     let backend = text(node, "backend");
-    let mut wrong = |at, key: &str, message: &str| {
+    let backend = backend.as_deref();
+    let mut wrong = |at: &Position, key: &str, message: &str| {
         errors.push(ConfigError::new(at, &format!("objects.firmware{key}"), message.to_owned()));
     };
-    match (backend.as_deref(), path) {
-        (Some("file"), Some(path)) => {
+    // Each key belongs to one of them.
+    for (key, of) in [("path", "file"), ("name", "script")] {
+        match (node.get(key), backend) {
+            (Some(value), Some(other)) if other != of => {
+                let message = format!("the back end {other} takes no {key}");
+                wrong(&value.at, &format!(".{key}"), &message);
+            }
+            (None, Some(backend)) if backend == of => {
+                wrong(&node.at, "", &format!("the back end {of} needs a {key}"));
+            }
+            _ => {}
+        }
+    }
+    match backend {
+        Some("file") => {
+            let Some(path) = node.get("path") else { return FirmwareSettings::None };
             let text = path.text().unwrap_or_default();
             // Relative to what, nobody would know.
             if !text.starts_with('/') {
@@ -208,16 +223,16 @@ fn firmware(tree: &Node, errors: &mut Vec<ConfigError>) -> FirmwareSettings {
             }
             FirmwareSettings::File(text.into())
         }
-        (Some("file"), None) => {
-            wrong(&node.at, "", "the back end file needs a path");
-            FirmwareSettings::None
+        Some("script") => {
+            let Some(name) = node.get("name") else { return FirmwareSettings::None };
+            let Some(script) = ScriptName::new(name.text().unwrap_or_default()) else {
+                wrong(&name.at, ".name", SCRIPT_NAME);
+                return FirmwareSettings::None;
+            };
+            FirmwareSettings::Script(script)
         }
-        (Some(other), Some(path)) => {
-            wrong(&path.at, ".path", &format!("the back end {other} takes no path"));
-            FirmwareSettings::None
-        }
-        (Some("rauc"), None) => FirmwareSettings::Rauc,
-        (Some(_) | None, _) => FirmwareSettings::None,
+        Some("rauc") => FirmwareSettings::Rauc,
+        Some(_) | None => FirmwareSettings::None,
     }
 }
 
@@ -235,6 +250,8 @@ fn text_source(node: &Node) -> Option<TextSource> {
 
 /// Longest configuration file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+
+const SCRIPT_NAME: &str = "expected letters, digits and any of _.-, at most 64 and no dot first";
 
 const NO_SERVER: &str =
     "no server is configured, and this version cannot bootstrap: add one below servers";

@@ -18,6 +18,7 @@ mod tree;
 use std::path::PathBuf;
 
 use lwm2m_engine::{Account, EngineConfig};
+use lwm2m_firmware::ScriptName;
 use lwm2m_model::Version;
 use lwm2m_model::record::BootId;
 use lwm2m_security::KeySource;
@@ -96,6 +97,8 @@ pub enum FirmwareSettings {
     None,
     /// RAUC on the bus.
     Rauc,
+    /// A script that systemd runs.
+    Script(ScriptName),
     /// Packages are put at this path.
     File(PathBuf),
 }

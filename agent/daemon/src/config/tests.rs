@@ -165,7 +165,11 @@ fn wrong_files_give_place_key_and_remedy() {
         // Known, not built.
         (format!("bootstrap: {{uri: coaps://b}}\n{SERVER}"), "c.yaml:1:1: bootstrap: not built into this version".into()),
         (format!("plugins: {{manifests: /x}}\n{SERVER}"), "c.yaml:1:1: plugins: not built into this version".into()),
-        (format!("{SERVER}objects:\n  location: {{source: gpsd}}\n  firmware: {{backend: script}}\n"), "c.yaml:6:3: objects.location: not built into this version\nc.yaml:7:23: objects.firmware.backend: script is not built into this version; it has rauc, file, none".into()),
+        (format!("{SERVER}objects:\n  location: {{source: gpsd}}\n  firmware: {{backend: swupdate}}\n"), "c.yaml:6:3: objects.location: not built into this version\nc.yaml:7:23: objects.firmware.backend: expected rauc, script, file or none, got \"swupdate\"".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: script}}\n"), "c.yaml:6:13: objects.firmware: the back end script needs a name".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: script, name: ../x}}\n"), "c.yaml:6:37: objects.firmware.name: expected letters, digits and any of _.-, at most 64 and no dot first".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: rauc, name: x}}\n"), "c.yaml:6:35: objects.firmware.name: the back end rauc takes no name".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: script, path: /x}}\n"), "c.yaml:6:13: objects.firmware: the back end script needs a name\nc.yaml:6:37: objects.firmware.path: the back end script takes no path".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: file}}\n"), "c.yaml:6:13: objects.firmware: the back end file needs a path".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: file, path: image}}\n"), "c.yaml:6:35: objects.firmware.path: expected a path that starts with a slash".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, path: /image}}\n"), "c.yaml:6:35: objects.firmware.path: the back end rauc takes no path".into()),
