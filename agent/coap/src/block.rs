@@ -15,18 +15,25 @@ use crate::{Draft, Kind, Token, option};
 
 /// A Block1 or Block2 value (RFC 7959 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Block {
-    /// Number of the block, in units of its size.
-    pub(crate) number: u32,
+pub struct Block {
+    /// Number of the block, in units of its size: 0 to [`Self::MAX_NUMBER`].
+    pub number: u32,
     /// True if more blocks follow.
-    pub(crate) more: bool,
-    /// Size exponent, 0..=6.
-    pub(crate) szx: u8,
+    pub more: bool,
+    /// Size exponent, 0..=[`Self::MAX_SZX`].
+    pub szx: u8,
 }
 
 impl Block {
-    /// `None` for the reserved size exponent 7.
-    pub(crate) fn from_uint(value: u32) -> Option<Self> {
+    /// The largest number: it has 20 bits.
+    pub const MAX_NUMBER: u32 = (1 << 20) - 1;
+
+    /// Size exponent of the largest block, 1024 bytes; 7 is for TCP (RFC 8323 6).
+    pub const MAX_SZX: u8 = MAX_SZX;
+
+    /// The value of an option; `None` for the reserved size exponent 7. A value of four
+    /// bytes, which no such option has, gives a number above [`Self::MAX_NUMBER`].
+    pub fn from_uint(value: u32) -> Option<Self> {
         let szx = (value & 7) as u8;
         (szx <= MAX_SZX).then_some(Self { number: value >> 4, more: value & 8 != 0, szx })
     }
@@ -42,12 +49,13 @@ impl Block {
         Self { number, ..Self::first(szx) }
     }
 
-    pub(crate) fn to_uint(self) -> u32 {
+    /// The value of an option.
+    pub fn to_uint(self) -> u32 {
         (self.number << 4) | (u32::from(self.more) << 3) | u32::from(self.szx)
     }
 
     /// Bytes of a block, 16..=1024.
-    pub(crate) fn size(self) -> usize {
+    pub fn size(self) -> usize {
         16 << self.szx
     }
 
@@ -245,7 +253,6 @@ pub(crate) const MAX_BODIES: usize = 4;
 /// Largest answer, in bytes.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
-/// Size exponent of the largest block, 1024 bytes; 7 is for TCP (RFC 8323 6).
 pub(crate) const MAX_SZX: u8 = 6;
 
 /// Room for ETag, Block2 and Size2, each with a header of two bytes: 4, 3 and 4.

@@ -5,7 +5,8 @@
 //! 2. 2.31, or success for a block alone: the next one, in the size the peer wants.
 //! 3. 4.13 that names a smaller size: from the start, in that size.
 //! 4. 4.01 with Echo: once more, with the option.
-//! 5. An answer in blocks: the next block, until the answer is whole.
+//! 5. An answer in blocks: the next block, until the answer is whole; but who asks for a
+//!    single block gets what comes, and asks for the others.
 
 use std::borrow::Cow;
 
@@ -26,9 +27,19 @@ pub(crate) struct Course {
     request: RequestId,
     /// The whole request; its block options are those of the last message.
     draft: Draft,
+    wanted: Wanted,
     stage: Stage,
     /// Size exponent of the largest block that the peer takes, once it has said so.
     limit: Option<u8>,
+}
+
+/// What the caller wants to see of an answer in blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All of it, as one answer.
+    Whole,
+    /// The block that the draft names.
+    Block,
 }
 
 #[derive(Debug)]
@@ -70,10 +81,11 @@ impl Courses {
         &mut self,
         request: RequestId,
         draft: Draft,
+        wanted: Wanted,
         config: &Config,
         random: &mut Random,
     ) {
-        let mut course = Course { request, draft, stage: Stage::Whole, limit: None };
+        let mut course = Course { request, draft, wanted, stage: Stage::Whole, limit: None };
         course.restart(config, random);
         self.list.push(course);
     }
@@ -100,6 +112,7 @@ impl Courses {
         let Some(course) = course else { return Next::Answer(message) };
         let next = match course.repeat_or_continue(&message, config, random) {
             Some(()) => Next::Message,
+            None if course.wanted == Wanted::Block => Next::Answer(message),
             None => course.collect(message, room),
         };
         if !matches!(next, Next::Message) {

@@ -24,6 +24,7 @@ mod stream;
 mod token;
 mod upload;
 
+pub use block::Block;
 pub use cache_key::CacheKey;
 pub use config::Config;
 pub use draft::Draft;

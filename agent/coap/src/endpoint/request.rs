@@ -4,7 +4,7 @@ use lwm2m_model::Instant;
 
 use super::{Endpoint, empty};
 use crate::cache_key::has_unknown_critical;
-use crate::course::{MAX_REQUEST, Next};
+use crate::course::{MAX_REQUEST, Next, Wanted};
 use crate::outgoing::{Outgoing, Purpose};
 use crate::{Draft, Event, Incoming, Kind, Message, RequestId};
 
@@ -19,13 +19,26 @@ impl Endpoint {
     /// payload of more than 16 MiB, it is not sent and [`Event::RequestTimedOut`]
     /// follows at once.
     pub fn request(&mut self, now: Instant, draft: Draft) -> RequestId {
+        self.begin(now, draft, Wanted::Whole)
+    }
+
+    /// As [`Self::request`], for a single block of the answer: the one that the Block2
+    /// option of the draft names ([`Block`](crate::Block)). The answer is handed up as it
+    /// comes, and it is for the caller to look at its Block2, ETag and Size2, and to ask
+    /// for the other blocks; so what is larger than
+    /// [`Config::max_body`](crate::Config::max_body) can be fetched too.
+    pub fn request_block(&mut self, now: Instant, draft: Draft) -> RequestId {
+        self.begin(now, draft, Wanted::Block)
+    }
+
+    fn begin(&mut self, now: Instant, draft: Draft, wanted: Wanted) -> RequestId {
         self.clock = now;
         let request = RequestId(self.number());
         if draft.payload.len() > MAX_REQUEST {
             self.events.push_back(Event::RequestTimedOut { request });
             return request;
         }
-        self.courses.begin(request, draft, &self.config, &mut self.source.random);
+        self.courses.begin(request, draft, wanted, &self.config, &mut self.source.random);
         if let Some(message) = self.next_message(request) {
             self.queue_or_give_up(now, message);
         }

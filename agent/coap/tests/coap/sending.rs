@@ -461,3 +461,23 @@ fn a_challenge_while_an_answer_is_fetched_does_not_ask_for_the_operation_again()
     assert!(decode(&again).payload.is_empty());
     assert_eq!(last(&mut endpoint, &again, &piece(&whole, 1, 2)).2, whole);
 }
+
+/// TRN-121: a package is larger than what is put together here.
+#[test]
+fn blocks_that_are_asked_for_one_by_one_are_handed_up_as_they_come() {
+    let mut endpoint = endpoint_with(|config| config.max_body = 0);
+    for (block, more) in [(0x06, 0x08), (0xfffff6, 0x08), (0x12, 0)] {
+        let draft = Draft::new(method::GET).option(option::URI_PATH, b"package");
+        endpoint.request_block(at(0), draft.option_uint(option::BLOCK2, block));
+        let asked = sent_one(&mut endpoint);
+        assert_eq!(decode(&asked).option_uint(option::BLOCK2), Some(block));
+        // A challenge is met here as for every request (RFC 9175 2.3).
+        let challenge = Draft::new(Code::UNAUTHORIZED).option(option::ECHO, b"fresh");
+        let again = next(&mut endpoint, &asked, &challenge);
+        assert_eq!(decode(&again).option(option::ECHO), Some(&b"fresh"[..]));
+        assert_eq!(decode(&again).option_uint(option::BLOCK2), Some(block));
+        let draft = Draft::new(Code::CONTENT).option_uint(option::BLOCK2, block | more);
+        let (_, code, payload) = last(&mut endpoint, &again, &with_payload(draft, b"part"));
+        assert_eq!((code, payload), (Code::CONTENT, b"part".to_vec()));
+    }
+}
