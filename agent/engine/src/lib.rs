@@ -44,7 +44,10 @@ pub use backlog::{MAX_STORED, MAX_STORED_BYTES, MAX_STORED_OF_OBSERVATION};
 pub use call::{Call, CallId, CallOperation, CallReply, CallResult};
 pub use engine::{Engine, MAX_SERVERS};
 pub use event::{Direction, Event, MessageRecord};
-pub use fetch::{FetchFailure, FetchFailureKind, Fetched, MAX_PART, Resume};
+pub use fetch::{
+    CoapFetch, CoapFetchInput, CoapFetchOutput, CoapTarget, FetchFailure, FetchFailureKind,
+    Fetched, MAX_PART, Resume,
+};
 pub use io::{
     Command, Continuity, Deregister, Input, LinkId, LocalRequest, Monitor, Output, Reason, Ticket,
 };

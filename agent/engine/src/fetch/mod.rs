@@ -5,6 +5,12 @@
 //! ([`Fetched`]), and ends well or with a [`FetchFailure`]. Whether to try again is
 //! decided by who wants the package.
 
+mod answer;
+mod assembly;
+mod coap;
+
+pub use coap::{CoapFetch, CoapFetchInput, CoapFetchOutput, CoapTarget};
+
 /// What an earlier attempt has stored, so that only the rest need come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
@@ -15,7 +21,9 @@ pub struct Resume {
     pub etag: Vec<u8>,
 }
 
-/// What an attempt has found, in this order: one `Begin`, then parts.
+/// What an attempt has found, in this order: one `Begin`, then parts. A `Begin` after parts
+/// says that the package has changed meanwhile: it comes anew from 0, and the parts before
+/// belong to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
     /// The package is there.

@@ -1,0 +1,440 @@
+//! A package fetched by block-wise GET (Transport 13; RFC 7959 2.4): sans-IO.
+//!
+//! 1. A link is opened. The first request asks for block 0, or to resume for the block
+//!    that holds the offset.
+//! 2. Its answer settles ETag, size and size of the blocks: `Begin`. If it is of another
+//!    version than what is stored, block 0 is asked for.
+//! 3. Blocks follow; they are handed out in order, in parts, each when the one before was
+//!    taken. No more is asked for than two parts hold.
+//! 4. A block of another version: from the start, once.
+//! 5. The last block, or a failure: what has come in order is handed out, then the end.
+
+use std::collections::VecDeque;
+
+use lwm2m_coap::{
+    Block, Config, Draft, Endpoint, Event, Incoming, Message, Random, RequestId, method, option,
+};
+use lwm2m_model::{Code, Instant};
+
+use super::answer::{Package, Received, damaged, lost, refused, shown};
+use super::assembly::{Assembly, Rest};
+use super::{FetchFailure, FetchFailureKind, Fetched, Resume};
+
+/// One attempt to fetch a package from one server.
+///
+/// As with the engine: after each [`handle`](Self::handle) drain
+/// [`poll_output`](Self::poll_output) and ask for [`next_timeout`](Self::next_timeout).
+/// It may be dropped at any time; then close its link.
+#[derive(Debug)]
+pub struct CoapFetch {
+    target: CoapTarget,
+    resume: Option<Resume>,
+    /// For the endpoint, which is made when the link is up.
+    seed: [u8; 32],
+    endpoint: Option<Endpoint>,
+    /// Size exponent of the blocks to ask for.
+    szx: u8,
+    first: First,
+    /// Requests under way.
+    asked: Vec<Asked>,
+    /// What the first answer has settled.
+    package: Option<Package>,
+    assembly: Assembly,
+    attempts: Attempts,
+    /// A `Begin` that was not handed out.
+    begin: Option<Fetched>,
+    /// True while something that was handed out is not taken.
+    in_hand: bool,
+    /// How it ends, once that is certain.
+    end: Option<Result<(), FetchFailure>>,
+    is_over: bool,
+    outputs: VecDeque<CoapFetchOutput>,
+}
+
+/// What a request names besides the server (RFC 7252 6.4): all of it decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CoapTarget {
+    /// Uri-Host, unless the host is an address.
+    pub host: Option<String>,
+    /// Segments of the path.
+    pub path: Vec<String>,
+    /// Parameters of the query.
+    pub query: Vec<String>,
+}
+
+/// What happens to a fetch.
+#[derive(Debug)]
+pub enum CoapFetchInput<'a> {
+    /// Nothing but time has passed.
+    Time,
+    /// The link is ready to carry datagrams.
+    LinkUp {
+        /// Largest datagram that it carries, in bytes.
+        max_datagram: usize,
+    },
+    /// The link could not be opened or has ended; this ends the fetch.
+    LinkDown(FetchFailure),
+    /// A datagram came in, decrypted.
+    Datagram(&'a [u8]),
+    /// What was handed out last has found its place; the next may come.
+    Taken,
+}
+
+/// What a fetch wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoapFetchOutput {
+    /// Open the link; answered by `LinkUp` or `LinkDown`.
+    OpenLink,
+    /// Send a datagram, to be encrypted if the link is secure.
+    Transmit(Vec<u8>),
+    /// What was found; answered by `Taken`.
+    Fetched(Fetched),
+    /// The attempt is over, and all that it has fetched is taken: close the link.
+    End(Result<(), FetchFailure>),
+}
+
+/// How the first request is worded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// With a block size to choose from, and the wish to know the size.
+    Block,
+    /// Without: the server refused the options.
+    Plain,
+}
+
+/// How often it was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempts {
+    First,
+    /// The package changed while it was fetched.
+    Second,
+}
+
+/// A block that was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    request: RequestId,
+    offset: u64,
+}
+
+impl CoapFetch {
+    /// An attempt that begins by [`CoapFetchOutput::OpenLink`]. `seed` is as secret and as
+    /// fresh as that of an engine.
+    pub fn new(target: CoapTarget, resume: Option<Resume>, seed: [u8; 32]) -> Self {
+        Self {
+            target,
+            resume,
+            seed,
+            endpoint: None,
+            szx: Block::MAX_SZX,
+            first: First::Block,
+            asked: Vec::new(),
+            package: None,
+            assembly: Assembly::new(0, 0),
+            attempts: Attempts::First,
+            begin: None,
+            in_hand: false,
+            end: None,
+            is_over: false,
+            outputs: VecDeque::from([CoapFetchOutput::OpenLink]),
+        }
+    }
+
+    /// Takes one input. After [`CoapFetchOutput::End`] it does nothing.
+    pub fn handle(&mut self, now: Instant, input: CoapFetchInput<'_>) {
+        if self.is_over {
+            return;
+        }
+        match input {
+            CoapFetchInput::Time => {
+                if let Some(endpoint) = &mut self.endpoint {
+                    endpoint.handle_timeout(now);
+                }
+            }
+            CoapFetchInput::LinkUp { max_datagram } => self.link_up(max_datagram),
+            CoapFetchInput::LinkDown(failure) => self.fail(failure),
+            CoapFetchInput::Datagram(bytes) => self.receive(now, bytes),
+            CoapFetchInput::Taken => self.in_hand = false,
+        }
+        while let Some(event) = self.endpoint.as_mut().and_then(Endpoint::poll_event) {
+            match event {
+                Event::RequestTimedOut { request } => {
+                    if self.asked.iter().any(|asked| asked.request == request) {
+                        self.fail(lost("the server does not answer"));
+                    }
+                }
+                Event::NotificationTimedOut { .. } => {}
+            }
+        }
+        self.ask(now);
+        while let Some(bytes) = self.endpoint.as_mut().and_then(Endpoint::poll_transmit) {
+            self.outputs.push_back(CoapFetchOutput::Transmit(bytes));
+        }
+        self.hand_out();
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<CoapFetchOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When `handle` wants [`CoapFetchInput::Time`].
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let endpoint = self.endpoint.as_ref().filter(|_| self.end.is_none() && !self.is_over);
+        endpoint.and_then(Endpoint::next_timeout)
+    }
+
+    fn link_up(&mut self, max_datagram: usize) {
+        let room = max_datagram.saturating_sub(ANSWER_HEAD);
+        self.szx = (0..=Block::MAX_SZX).rev().find(|szx| 16 << szx <= room).unwrap_or(0);
+        let config = Config { max_datagram, ..Config::default() };
+        self.endpoint = Some(Endpoint::new(config, Random::from_seed(self.seed)));
+        self.start();
+    }
+
+    /// Makes the first request the next one.
+    fn start(&mut self) {
+        // A block that cannot be numbered cannot be resumed at either.
+        let limit = (u64::from(Block::MAX_NUMBER) + 1) * self.block_size();
+        self.resume.take_if(|resume| resume.offset >= limit);
+        let from = self.resume.as_ref().map_or(0, |resume| resume.offset);
+        self.assembly = Assembly::new(from, self.block_of(from));
+    }
+
+    fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        let Some(endpoint) = &mut self.endpoint else { return };
+        match endpoint.handle_datagram(now, bytes) {
+            Some(Incoming::Response { request, message }) => {
+                if let Some(asked) = self.take_asked(request) {
+                    self.answered(asked, &message);
+                }
+            }
+            Some(Incoming::RequestReset { request }) => {
+                if self.take_asked(request).is_some() {
+                    self.fail(lost("the server rejects the request (Reset)"));
+                }
+            }
+            // We serve nothing here.
+            Some(Incoming::Request { exchange, .. } | Incoming::Block { exchange, .. }) => {
+                endpoint.respond(now, exchange, Draft::new(Code::NOT_FOUND));
+            }
+            // None of these concerns a block that was asked for alone.
+            Some(
+                Incoming::ResponseUnusable { .. }
+                | Incoming::NotificationAcknowledged { .. }
+                | Incoming::NotificationReset { .. },
+            )
+            | None => {}
+        }
+    }
+
+    fn take_asked(&mut self, request: RequestId) -> Option<Asked> {
+        let at = self.asked.iter().position(|asked| asked.request == request)?;
+        Some(self.asked.swap_remove(at))
+    }
+
+    fn answered(&mut self, asked: Asked, message: &Message<'_>) {
+        if message.code != Code::CONTENT {
+            self.refused(asked, message.code);
+            return;
+        }
+        let received = match Received::read(message) {
+            Ok(received) => received,
+            Err(cause) => return self.fail(damaged(cause)),
+        };
+        match &self.package {
+            None => self.first_block(asked, &received),
+            Some(package) if !package.is_of(&received) => self.begin_again(),
+            Some(_) => self.next_block(asked, &received),
+        }
+    }
+
+    /// An answer that is no success.
+    fn refused(&mut self, asked: Asked, code: Code) {
+        let about_blocks =
+            matches!(code, Code::BAD_REQUEST | Code::BAD_OPTION | Code::REQUEST_ENTITY_INCOMPLETE);
+        if !about_blocks {
+            self.fail(refused(code));
+        } else if self.package.is_some() {
+            // The next attempt may go on.
+            let (offset, code) = (asked.offset, shown(code));
+            self.fail(lost(format!("the server refuses the block at {offset}: {code}")));
+        } else if asked.offset > 0 {
+            // Perhaps nothing follows what is stored, which the block before it tells. Else
+            // the package is shorter now, or the server gives blocks in order only.
+            self.resume.take_if(|resume| resume.offset != asked.offset);
+            self.start();
+            if self.resume.is_some() {
+                self.assembly = Assembly::new(asked.offset, self.block_of(asked.offset - 1));
+            }
+        } else if self.first == First::Block {
+            // Block2 is critical: a server that does not know it says so.
+            self.first = First::Plain;
+        } else {
+            self.fail(refused(code));
+        }
+    }
+
+    /// The answer to the first request: step 2.
+    fn first_block(&mut self, asked: Asked, received: &Received<'_>) {
+        if let Some(resume) = &self.resume {
+            let is_same = received.etag == Some(&resume.etag)
+                && received.end().is_none_or(|end| resume.offset <= end);
+            if !is_same {
+                self.resume = None;
+                self.start();
+                if asked.offset > 0 {
+                    return;
+                }
+            }
+        }
+        if received.offset != asked.offset && received.is_block() {
+            return self.other_block(asked, received);
+        }
+        self.szx = self.szx.min(received.szx());
+        let from = self.resume.as_ref().map_or(0, |resume| resume.offset);
+        // A smaller block may end before the wanted bytes begin. Those may be none.
+        let begin = received.offset.max(self.block_of(from.saturating_sub(1)));
+        self.assembly = Assembly::new(from, if received.is_block() { begin } else { 0 });
+        let size = received.size.or_else(|| received.end());
+        let etag = received.etag.map(<[u8]>::to_vec);
+        self.package = Some(Package { etag: etag.clone(), size });
+        self.begin = Some(Fetched::Begin { offset: from, size, etag });
+        self.take_block(received);
+    }
+
+    fn next_block(&mut self, asked: Asked, received: &Received<'_>) {
+        if received.offset != asked.offset {
+            return self.other_block(asked, received);
+        }
+        self.szx = self.szx.min(received.szx());
+        self.take_block(received);
+    }
+
+    /// A block that was not asked for: if it is smaller, those of its size are asked for
+    /// from now on, which cannot go on for ever.
+    fn other_block(&mut self, asked: Asked, received: &Received<'_>) {
+        if received.szx() >= self.szx {
+            let (offset, wanted) = (received.offset, asked.offset);
+            self.fail(damaged(format!("the server gives the block at {offset}, not at {wanted}")));
+            return;
+        }
+        self.szx = received.szx();
+        if self.package.is_none() {
+            // The offset to resume at lies in another block of this size.
+            self.start();
+        }
+    }
+
+    fn take_block(&mut self, received: &Received<'_>) {
+        self.assembly.put(received.offset, received.payload);
+        let size = self.package.as_ref().and_then(|package| package.size);
+        match (received.end(), size) {
+            (Some(end), Some(size)) if end != size => {
+                self.fail(damaged(format!("the package ends at {end} and has {size} bytes")));
+            }
+            (None, Some(size)) if received.offset + received.payload.len() as u64 >= size => {
+                self.fail(damaged(format!("the package goes on after its {size} bytes")));
+            }
+            // It has an ETag that it should not have.
+            (Some(end), _) if end < self.assembly.from() => self.begin_again(),
+            (Some(end), _) if self.assembly.end() >= end => self.end = Some(Ok(())),
+            (Some(_) | None, _) => {}
+        }
+    }
+
+    /// The package is another one than it was.
+    fn begin_again(&mut self) {
+        if self.attempts == Attempts::Second {
+            self.fail(damaged("the package changed twice while it was fetched"));
+            return;
+        }
+        self.attempts = Attempts::Second;
+        self.package = None;
+        self.begin = None;
+        self.resume = None;
+        self.start();
+    }
+
+    fn fail(&mut self, failure: FetchFailure) {
+        if failure.kind == FetchFailureKind::Damaged {
+            // Nobody has a use for the rest.
+            self.begin = None;
+            self.assembly = Assembly::new(0, 0);
+        }
+        self.end = Some(Err(failure));
+    }
+
+    /// Asks for the next block if there is room for it.
+    fn ask(&mut self, now: Instant) {
+        if self.end.is_some() || !self.asked.is_empty() {
+            return;
+        }
+        let (offset, size) = (self.assembly.end(), self.block_size());
+        let Some(endpoint) = &mut self.endpoint else { return };
+        // What was handed out counts until it is taken.
+        let parts = if self.in_hand { 1 } else { 2 };
+        if offset + size > self.assembly.limit(parts) {
+            return;
+        }
+        let number = u32::try_from(offset / size).unwrap_or(u32::MAX);
+        if number > Block::MAX_NUMBER {
+            let cause = format!("the package has more blocks of {size} bytes than have a number");
+            return self.fail(damaged(cause));
+        }
+        let mut draft = self.target.get();
+        if self.first == First::Block || number > 0 {
+            let block = Block { number, more: false, szx: self.szx };
+            draft = draft.option_uint(option::BLOCK2, block.to_uint());
+        }
+        if self.first == First::Block && self.package.is_none() {
+            // 0 asks for the size (RFC 7959 4).
+            draft = draft.option_uint(option::SIZE2, 0);
+        }
+        let request = endpoint.request_block(now, draft);
+        self.asked.push(Asked { request, offset });
+    }
+
+    fn hand_out(&mut self) {
+        if self.in_hand || self.is_over {
+            return;
+        }
+        let rest = if self.end.is_some() { Rest::Goes } else { Rest::Stays };
+        let next = match self.begin.take() {
+            Some(begin) => Some(begin),
+            None => self.assembly.take_part(rest).map(Fetched::Part),
+        };
+        if let Some(fetched) = next {
+            self.in_hand = true;
+            self.outputs.push_back(CoapFetchOutput::Fetched(fetched));
+        } else if let Some(end) = self.end.take() {
+            self.is_over = true;
+            self.outputs.push_back(CoapFetchOutput::End(end));
+        }
+    }
+
+    fn block_size(&self) -> u64 {
+        16 << self.szx
+    }
+
+    /// Where the block begins that holds this byte.
+    fn block_of(&self, offset: u64) -> u64 {
+        offset - offset % self.block_size()
+    }
+}
+
+impl CoapTarget {
+    fn get(&self) -> Draft {
+        let host = self.host.iter().map(|host| (option::URI_HOST, host));
+        let path = self.path.iter().map(|segment| (option::URI_PATH, segment));
+        let query = self.query.iter().map(|parameter| (option::URI_QUERY, parameter));
+        let options = host.chain(path).chain(query);
+        options.fold(Draft::new(method::GET), |draft, (number, value)| {
+            draft.option(number, value.as_bytes())
+        })
+    }
+}
+
+/// Room for what an answer has before its payload: header and token, ETag, Content-Format,
+/// Max-Age, Block2, Size2 and the marker are 41 bytes.
+const ANSWER_HEAD: usize = 48;
