@@ -13,6 +13,9 @@ pub struct Config {
     pub ack_random_factor: f64,
     /// MAX_RETRANSMIT. Default 4.
     pub max_retransmit: u32,
+    /// NSTART: confirmable messages of ours in flight at once. Default 1, which is also
+    /// the least; for more the caller takes care of congestion (RFC 7252 4.7).
+    pub nstart: usize,
     /// After this an empty ACK goes out and the answer follows by itself. Default 1 s.
     pub separate_after: Duration,
     /// Largest datagram we send, in bytes: path MTU less overhead. Decides the
@@ -84,6 +87,7 @@ impl Default for Config {
             ack_timeout: Duration::from_secs(2),
             ack_random_factor: 1.5,
             max_retransmit: 4,
+            nstart: 1,
             separate_after: Duration::from_secs(1),
             max_datagram: 1152,
             answer_cache_entries: 64,

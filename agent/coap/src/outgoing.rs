@@ -1,7 +1,7 @@
-//! Confirmable messages of ours: one in flight, the others wait (RFC 7252 4.2, 4.7).
+//! Confirmable messages of ours: NSTART in flight, the others wait (RFC 7252 4.2, 4.7).
 //!
-//! 1. `push` queues a message; `start` sends it when nothing else is in flight
-//!    (NSTART = 1), answers first, under a message id taken at that moment.
+//! 1. `push` queues a message; `start` sends it when fewer than NSTART are in flight,
+//!    answers first, under a message id taken at that moment.
 //! 2. Without an ACK it is repeated after a time-out that doubles, then given up.
 //! 3. A request whose ACK was empty waits on for its answer, outside of NSTART.
 //! 4. A newer notification takes the place of one that waits, or of one in flight
@@ -88,7 +88,8 @@ impl Source {
 /// Confirmable messages and requests that are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    in_flight: Option<InFlight>,
+    /// [`Config::nstart`] at most, in the order in which they were sent first.
+    in_flight: Vec<InFlight>,
     waiting: VecDeque<Outgoing>,
     /// Requests whose ACK was empty.
     acknowledged: Vec<Acknowledged>,
@@ -143,9 +144,7 @@ impl Queue {
             |message: &Outgoing| message.purpose == Purpose::Notification && message.token == token;
         if let Some(waiting) = self.waiting.iter_mut().find(|message| same(message)) {
             waiting.datagram = datagram;
-        } else if let Some(in_flight) = &mut self.in_flight
-            && same(&in_flight.message)
-        {
+        } else if let Some(in_flight) = self.in_flight.iter_mut().find(|it| same(&it.message)) {
             in_flight.newer = Some(datagram);
         } else {
             return Err(datagram);
@@ -153,41 +152,38 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends the next message if nothing is in flight.
+    /// Sends the next message if fewer than NSTART are in flight.
     pub(crate) fn start(
         &mut self,
         now: Instant,
         source: &mut Source,
         config: &Config,
     ) -> Option<Transmission> {
-        if self.in_flight.is_some() {
+        if !self.is_ready(config) {
             return None;
         }
         let mut message = self.waiting.pop_front()?;
         let id = source.message_id();
         write_id(&mut message.datagram, id);
         let timeout = config.first_timeout(source.random.fraction());
-        let in_flight = self.in_flight.insert(InFlight {
-            message,
-            id,
-            timeout,
-            due: now + timeout,
-            retransmitted: 0,
-            newer: None,
-        });
-        Some(in_flight.transmission())
+        let due = now + timeout;
+        let in_flight = InFlight { message, id, timeout, due, retransmitted: 0, newer: None };
+        let transmission = in_flight.transmission();
+        self.in_flight.push(in_flight);
+        Some(transmission)
     }
 
-    /// Repeats the message in flight, or gives it up.
+    /// Repeats a message in flight that is due, or gives it up.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
         source: &mut Source,
         config: &Config,
     ) -> Option<Lapse> {
-        let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.due <= now)?;
+        let at = self.in_flight.iter().position(|in_flight| in_flight.due <= now)?;
+        let in_flight = self.in_flight.get_mut(at)?;
         if in_flight.retransmitted >= config.max_retransmit {
-            return self.in_flight.take().map(|given_up| Lapse::GivenUp(given_up.message));
+            return Some(Lapse::GivenUp(self.in_flight.remove(at).message));
         }
         if let Some(newer) = in_flight.newer.take() {
             in_flight.message.datagram = newer;
@@ -244,7 +240,7 @@ impl Queue {
     /// Ends a request, wherever it is.
     pub(crate) fn remove_request(&mut self, request: RequestId) {
         let purpose = Purpose::Request(request);
-        self.in_flight.take_if(|sent| sent.message.purpose == purpose);
+        self.in_flight.retain(|sent| sent.message.purpose != purpose);
         self.waiting.retain(|message| message.purpose != purpose);
         self.acknowledged.retain(|waiting| waiting.request != request);
     }
@@ -253,7 +249,7 @@ impl Queue {
     pub(crate) fn remove_notifications(&mut self, token: Token) {
         let same =
             |message: &Outgoing| message.purpose == Purpose::Notification && message.token == token;
-        self.in_flight.take_if(|sent| same(&sent.message));
+        self.in_flight.retain(|sent| !same(&sent.message));
         self.waiting.retain(|message| !same(message));
     }
 
@@ -264,12 +260,12 @@ impl Queue {
     }
 
     /// True if the next message could be sent but was not yet.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.in_flight.is_none() && !self.waiting.is_empty()
+    pub(crate) fn is_ready(&self, config: &Config) -> bool {
+        self.in_flight.len() < config.nstart.max(1) && !self.waiting.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.in_flight.is_none() && self.waiting.is_empty() && self.acknowledged.is_empty()
+        self.in_flight.is_empty() && self.waiting.is_empty() && self.acknowledged.is_empty()
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
@@ -292,7 +288,8 @@ impl Queue {
     }
 
     fn take_in_flight(&mut self, id: u16) -> Option<InFlight> {
-        self.in_flight.take_if(|sent| sent.id == id)
+        let at = self.in_flight.iter().position(|sent| sent.id == id)?;
+        Some(self.in_flight.remove(at))
     }
 }
 

@@ -87,13 +87,14 @@ impl Endpoint {
         while let Some(id) = self.exchanges.acknowledge_next(now) {
             self.transmit(now, empty(Kind::Acknowledgement, id));
         }
-        match self.queue.handle_timeout(now, &mut self.source, &self.config) {
-            None => {}
-            Some(Lapse::Repeated(transmission)) => {
-                self.counters.retransmissions += 1;
-                self.transmit_confirmable(now, transmission);
+        while let Some(lapse) = self.queue.handle_timeout(now, &mut self.source, &self.config) {
+            match lapse {
+                Lapse::Repeated(transmission) => {
+                    self.counters.retransmissions += 1;
+                    self.transmit_confirmable(now, transmission);
+                }
+                Lapse::GivenUp(message) => self.give_up(&message),
             }
-            Some(Lapse::GivenUp(message)) => self.give_up(&message),
         }
         while let Some(request) = self.queue.overdue(now) {
             self.courses.remove(request);
@@ -108,7 +109,7 @@ impl Endpoint {
     /// When `handle_timeout` has something to do next, exactly; a time that has
     /// passed if it has something to do at once.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let at_once = self.queue.is_ready().then_some(self.clock);
+        let at_once = self.queue.is_ready(&self.config).then_some(self.clock);
         [
             at_once,
             self.exchanges.next_timeout(),
@@ -252,9 +253,9 @@ impl Endpoint {
         }
     }
 
-    /// Sends the next confirmable message if NSTART allows.
+    /// Sends the next confirmable messages as far as NSTART allows.
     fn start_next(&mut self, now: Instant) {
-        if let Some(transmission) = self.queue.start(now, &mut self.source, &self.config) {
+        while let Some(transmission) = self.queue.start(now, &mut self.source, &self.config) {
             self.transmit_confirmable(now, transmission);
         }
     }

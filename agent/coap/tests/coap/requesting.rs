@@ -304,3 +304,40 @@ fn message_ids_count_and_tokens_do_not_repeat() {
         endpoint.cancel(request);
     }
 }
+
+/// RFC 7252 4.7: what more are in flight is repeated and answered each by itself.
+#[test]
+fn as_many_messages_are_in_flight_as_nstart_says() {
+    let mut endpoint = endpoint_with(|config| config.nstart = 3);
+    let requests = [0; 5].map(|_| endpoint.request(at(0), register()));
+    let first = sent(&mut endpoint);
+    assert_eq!(first.len(), 3);
+
+    let answer = |datagram: &[u8]| {
+        let (id, token) = (decode(datagram).id, decode(datagram).token);
+        Draft::new(Code::CREATED).encode(Kind::Acknowledgement, id, token)
+    };
+    let second = answer(&first[1]);
+    let incoming = endpoint.handle_datagram(at(10), &second);
+    assert!(matches!(incoming, Some(Incoming::Response { request, .. }) if request == requests[1]));
+    let fourth = sent_one(&mut endpoint);
+
+    // After a suspend all that are in flight are due, and each goes out once.
+    endpoint.handle_timeout(at(1_000_000));
+    assert_eq!(sent(&mut endpoint), [first[0].clone(), first[2].clone(), fourth]);
+    assert_eq!(endpoint.counters().retransmissions, 3);
+
+    endpoint.cancel(requests[0]);
+    endpoint.cancel(requests[2]);
+    assert_eq!(endpoint.next_timeout(), Some(at(1_000_000)), "at once");
+    endpoint.handle_timeout(at(1_000_000));
+    sent_one(&mut endpoint);
+    run(&mut endpoint, at(2_000_000));
+    // Jitter says which is given up first.
+    let given_up = [endpoint.poll_event(), endpoint.poll_event(), endpoint.poll_event()];
+    for request in [requests[3], requests[4]] {
+        assert!(given_up.contains(&Some(Event::RequestTimedOut { request })), "{given_up:?}");
+    }
+    assert_eq!(given_up[2], None);
+    assert!(endpoint.is_idle());
+}
