@@ -10,6 +10,8 @@ use super::{FetchFailure, FetchFailureKind};
 pub(crate) struct Package {
     pub(crate) etag: Option<Vec<u8>>,
     pub(crate) size: Option<u64>,
+    /// Whether the block has come that says that it is the last.
+    pub(crate) has_last: bool,
 }
 
 impl Package {
@@ -66,10 +68,14 @@ impl<'a> Received<'a> {
         self.block.is_some()
     }
 
+    /// True if other blocks follow.
+    pub(crate) fn more(&self) -> bool {
+        self.block.is_some_and(|block| block.more)
+    }
+
     /// Bytes of the whole, if this is the last block.
     pub(crate) fn end(&self) -> Option<u64> {
-        let is_last = self.block.is_none_or(|block| !block.more);
-        is_last.then_some(self.offset + self.payload.len() as u64)
+        (!self.more()).then_some(self.offset + self.payload.len() as u64)
     }
 }
 

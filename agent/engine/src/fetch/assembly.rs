@@ -12,6 +12,8 @@ pub(crate) struct Assembly {
     from: u64,
     /// Where that ends which has come without a gap.
     end: u64,
+    /// Where the block ends that lies furthest on.
+    furthest: u64,
     /// What ends at `end` and was not handed out.
     gathered: Vec<u8>,
     /// Blocks behind a gap, by where they begin.
@@ -22,7 +24,7 @@ impl Assembly {
     /// Nothing is here; bytes from `from` on are wanted, and `end`, at most `from`, is
     /// where the first block begins.
     pub(crate) fn new(from: u64, end: u64) -> Self {
-        Self { from, end, gathered: Vec::new(), apart: BTreeMap::new() }
+        Self { from, end, furthest: end, gathered: Vec::new(), apart: BTreeMap::new() }
     }
 
     /// The first byte that is wanted.
@@ -35,8 +37,25 @@ impl Assembly {
         self.end
     }
 
+    /// Where the block ends that lies furthest on.
+    pub(crate) fn furthest(&self) -> u64 {
+        self.furthest
+    }
+
+    /// True if a block that begins there has come.
+    pub(crate) fn holds(&self, offset: u64) -> bool {
+        offset < self.end || self.apart.contains_key(&offset)
+    }
+
+    /// Forgets the blocks behind a gap.
+    pub(crate) fn drop_apart(&mut self) {
+        self.apart.clear();
+        self.furthest = self.end;
+    }
+
     /// Takes a block that begins at `offset`; one that is here already is passed over.
     pub(crate) fn put(&mut self, offset: u64, bytes: &[u8]) {
+        self.furthest = self.furthest.max(offset + bytes.len() as u64);
         if offset > self.end {
             self.apart.insert(offset, bytes.to_vec());
             return;

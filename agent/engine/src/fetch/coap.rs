@@ -4,20 +4,21 @@
 //!    that holds the offset.
 //! 2. Its answer settles ETag, size and size of the blocks: `Begin`. If it is of another
 //!    version than what is stored, block 0 is asked for.
-//! 3. Blocks follow; they are handed out in order, in parts, each when the one before was
-//!    taken. No more is asked for than two parts hold.
+//! 3. Blocks follow, several at once if nothing is lost; they are handed out in order, in
+//!    parts, each when the one before was taken. No more is asked for than two parts hold.
 //! 4. A block of another version: from the start, once.
 //! 5. The last block, or a failure: what has come in order is handed out, then the end.
 
+mod receive;
+
 use std::collections::VecDeque;
 
-use lwm2m_coap::{
-    Block, Config, Draft, Endpoint, Event, Incoming, Message, Random, RequestId, method, option,
-};
-use lwm2m_model::{Code, Instant};
+use lwm2m_coap::{Block, Config, Draft, Endpoint, Event, Random, RequestId, method, option};
+use lwm2m_model::Instant;
 
-use super::answer::{Package, Received, damaged, lost, refused, shown};
+use super::answer::{Package, damaged, lost};
 use super::assembly::{Assembly, Rest};
+use super::window::{MAX_WINDOW, Window};
 use super::{FetchFailure, FetchFailureKind, Fetched, Resume};
 
 /// One attempt to fetch a package from one server.
@@ -35,6 +36,7 @@ pub struct CoapFetch {
     /// Size exponent of the blocks to ask for.
     szx: u8,
     first: First,
+    window: Window,
     /// Requests under way.
     asked: Vec<Asked>,
     /// What the first answer has settled.
@@ -128,6 +130,7 @@ impl CoapFetch {
             endpoint: None,
             szx: Block::MAX_SZX,
             first: First::Block,
+            window: Window::new(),
             asked: Vec::new(),
             package: None,
             assembly: Assembly::new(0, 0),
@@ -148,7 +151,11 @@ impl CoapFetch {
         match input {
             CoapFetchInput::Time => {
                 if let Some(endpoint) = &mut self.endpoint {
+                    let before = endpoint.counters().retransmissions;
                     endpoint.handle_timeout(now);
+                    for _ in before..endpoint.counters().retransmissions {
+                        self.window.retransmitted();
+                    }
                 }
             }
             CoapFetchInput::LinkUp { max_datagram } => self.link_up(max_datagram),
@@ -187,13 +194,14 @@ impl CoapFetch {
     fn link_up(&mut self, max_datagram: usize) {
         let room = max_datagram.saturating_sub(ANSWER_HEAD);
         self.szx = (0..=Block::MAX_SZX).rev().find(|szx| 16 << szx <= room).unwrap_or(0);
-        let config = Config { max_datagram, ..Config::default() };
+        let config = Config { max_datagram, nstart: MAX_WINDOW, ..Config::default() };
         self.endpoint = Some(Endpoint::new(config, Random::from_seed(self.seed)));
         self.start();
     }
 
     /// Makes the first request the next one.
     fn start(&mut self) {
+        self.cancel_asked();
         // A block that cannot be numbered cannot be resumed at either.
         let limit = (u64::from(Block::MAX_NUMBER) + 1) * self.block_size();
         self.resume.take_if(|resume| resume.offset >= limit);
@@ -201,187 +209,56 @@ impl CoapFetch {
         self.assembly = Assembly::new(from, self.block_of(from));
     }
 
-    fn receive(&mut self, now: Instant, bytes: &[u8]) {
-        let Some(endpoint) = &mut self.endpoint else { return };
-        match endpoint.handle_datagram(now, bytes) {
-            Some(Incoming::Response { request, message }) => {
-                if let Some(asked) = self.take_asked(request) {
-                    self.answered(asked, &message);
-                }
-            }
-            Some(Incoming::RequestReset { request }) => {
-                if self.take_asked(request).is_some() {
-                    self.fail(lost("the server rejects the request (Reset)"));
-                }
-            }
-            // We serve nothing here.
-            Some(Incoming::Request { exchange, .. } | Incoming::Block { exchange, .. }) => {
-                endpoint.respond(now, exchange, Draft::new(Code::NOT_FOUND));
-            }
-            // None of these concerns a block that was asked for alone.
-            Some(
-                Incoming::ResponseUnusable { .. }
-                | Incoming::NotificationAcknowledged { .. }
-                | Incoming::NotificationReset { .. },
-            )
-            | None => {}
-        }
-    }
-
-    fn take_asked(&mut self, request: RequestId) -> Option<Asked> {
-        let at = self.asked.iter().position(|asked| asked.request == request)?;
-        Some(self.asked.swap_remove(at))
-    }
-
-    fn answered(&mut self, asked: Asked, message: &Message<'_>) {
-        if message.code != Code::CONTENT {
-            self.refused(asked, message.code);
-            return;
-        }
-        let received = match Received::read(message) {
-            Ok(received) => received,
-            Err(cause) => return self.fail(damaged(cause)),
-        };
-        match &self.package {
-            None => self.first_block(asked, &received),
-            Some(package) if !package.is_of(&received) => self.begin_again(),
-            Some(_) => self.next_block(asked, &received),
-        }
-    }
-
-    /// An answer that is no success.
-    fn refused(&mut self, asked: Asked, code: Code) {
-        let about_blocks =
-            matches!(code, Code::BAD_REQUEST | Code::BAD_OPTION | Code::REQUEST_ENTITY_INCOMPLETE);
-        if !about_blocks {
-            self.fail(refused(code));
-        } else if self.package.is_some() {
-            // The next attempt may go on.
-            let (offset, code) = (asked.offset, shown(code));
-            self.fail(lost(format!("the server refuses the block at {offset}: {code}")));
-        } else if asked.offset > 0 {
-            // Perhaps nothing follows what is stored, which the block before it tells. Else
-            // the package is shorter now, or the server gives blocks in order only.
-            self.resume.take_if(|resume| resume.offset != asked.offset);
-            self.start();
-            if self.resume.is_some() {
-                self.assembly = Assembly::new(asked.offset, self.block_of(asked.offset - 1));
-            }
-        } else if self.first == First::Block {
-            // Block2 is critical: a server that does not know it says so.
-            self.first = First::Plain;
-        } else {
-            self.fail(refused(code));
-        }
-    }
-
-    /// The answer to the first request: step 2.
-    fn first_block(&mut self, asked: Asked, received: &Received<'_>) {
-        if let Some(resume) = &self.resume {
-            let is_same = received.etag == Some(&resume.etag)
-                && received.end().is_none_or(|end| resume.offset <= end);
-            if !is_same {
-                self.resume = None;
-                self.start();
-                if asked.offset > 0 {
-                    return;
-                }
+    /// Answers to what was asked for so far are of no interest any more.
+    fn cancel_asked(&mut self) {
+        for asked in self.asked.drain(..) {
+            if let Some(endpoint) = &mut self.endpoint {
+                endpoint.cancel(asked.request);
             }
         }
-        if received.offset != asked.offset && received.is_block() {
-            return self.other_block(asked, received);
-        }
-        self.szx = self.szx.min(received.szx());
-        let from = self.resume.as_ref().map_or(0, |resume| resume.offset);
-        // A smaller block may end before the wanted bytes begin. Those may be none.
-        let begin = received.offset.max(self.block_of(from.saturating_sub(1)));
-        self.assembly = Assembly::new(from, if received.is_block() { begin } else { 0 });
-        let size = received.size.or_else(|| received.end());
-        let etag = received.etag.map(<[u8]>::to_vec);
-        self.package = Some(Package { etag: etag.clone(), size });
-        self.begin = Some(Fetched::Begin { offset: from, size, etag });
-        self.take_block(received);
-    }
-
-    fn next_block(&mut self, asked: Asked, received: &Received<'_>) {
-        if received.offset != asked.offset {
-            return self.other_block(asked, received);
-        }
-        self.szx = self.szx.min(received.szx());
-        self.take_block(received);
-    }
-
-    /// A block that was not asked for: if it is smaller, those of its size are asked for
-    /// from now on, which cannot go on for ever.
-    fn other_block(&mut self, asked: Asked, received: &Received<'_>) {
-        if received.szx() >= self.szx {
-            let (offset, wanted) = (received.offset, asked.offset);
-            self.fail(damaged(format!("the server gives the block at {offset}, not at {wanted}")));
-            return;
-        }
-        self.szx = received.szx();
-        if self.package.is_none() {
-            // The offset to resume at lies in another block of this size.
-            self.start();
-        }
-    }
-
-    fn take_block(&mut self, received: &Received<'_>) {
-        self.assembly.put(received.offset, received.payload);
-        let size = self.package.as_ref().and_then(|package| package.size);
-        match (received.end(), size) {
-            (Some(end), Some(size)) if end != size => {
-                self.fail(damaged(format!("the package ends at {end} and has {size} bytes")));
-            }
-            (None, Some(size)) if received.offset + received.payload.len() as u64 >= size => {
-                self.fail(damaged(format!("the package goes on after its {size} bytes")));
-            }
-            // It has an ETag that it should not have.
-            (Some(end), _) if end < self.assembly.from() => self.begin_again(),
-            (Some(end), _) if self.assembly.end() >= end => self.end = Some(Ok(())),
-            (Some(_) | None, _) => {}
-        }
-    }
-
-    /// The package is another one than it was.
-    fn begin_again(&mut self) {
-        if self.attempts == Attempts::Second {
-            self.fail(damaged("the package changed twice while it was fetched"));
-            return;
-        }
-        self.attempts = Attempts::Second;
-        self.package = None;
-        self.begin = None;
-        self.resume = None;
-        self.start();
     }
 
     fn fail(&mut self, failure: FetchFailure) {
+        if self.end.is_some() {
+            return;
+        }
         if failure.kind == FetchFailureKind::Damaged {
             // Nobody has a use for the rest.
             self.begin = None;
             self.assembly = Assembly::new(0, 0);
         }
-        self.end = Some(Err(failure));
+        self.end_with(Err(failure));
     }
 
-    /// Asks for the next block if there is room for it.
+    /// Nothing that happens from now on changes how it ends.
+    fn end_with(&mut self, result: Result<(), FetchFailure>) {
+        self.cancel_asked();
+        self.end = Some(result);
+    }
+
+    /// Asks for the next blocks, as far as there is room for them.
     fn ask(&mut self, now: Instant) {
-        if self.end.is_some() || !self.asked.is_empty() {
-            return;
+        while self.end.is_none() && self.endpoint.is_some() {
+            // Only the first answer says what there is.
+            let most = if self.package.is_some() { self.window.size() } else { 1 };
+            let Some(offset) = self.next_offset().filter(|_| self.asked.len() < most) else {
+                return;
+            };
+            let number = u32::try_from(offset / self.block_size()).unwrap_or(u32::MAX);
+            if number > Block::MAX_NUMBER {
+                if offset == self.assembly.end() {
+                    let size = self.block_size();
+                    let cause =
+                        format!("the package has more blocks of {size} bytes than have a number");
+                    self.fail(damaged(cause));
+                }
+                return;
+            }
+            self.ask_for(now, number, offset);
         }
-        let (offset, size) = (self.assembly.end(), self.block_size());
-        let Some(endpoint) = &mut self.endpoint else { return };
-        // What was handed out counts until it is taken.
-        let parts = if self.in_hand { 1 } else { 2 };
-        if offset + size > self.assembly.limit(parts) {
-            return;
-        }
-        let number = u32::try_from(offset / size).unwrap_or(u32::MAX);
-        if number > Block::MAX_NUMBER {
-            let cause = format!("the package has more blocks of {size} bytes than have a number");
-            return self.fail(damaged(cause));
-        }
+    }
+
+    fn ask_for(&mut self, now: Instant, number: u32, offset: u64) {
         let mut draft = self.target.get();
         if self.first == First::Block || number > 0 {
             let block = Block { number, more: false, szx: self.szx };
@@ -391,8 +268,25 @@ impl CoapFetch {
             // 0 asks for the size (RFC 7959 4).
             draft = draft.option_uint(option::SIZE2, 0);
         }
-        let request = endpoint.request_block(now, draft);
-        self.asked.push(Asked { request, offset });
+        if let Some(endpoint) = &mut self.endpoint {
+            let request = endpoint.request_block(now, draft);
+            self.asked.push(Asked { request, offset });
+        }
+    }
+
+    /// Where the first block begins that is neither here nor asked for, if there may be
+    /// one and there is room for it.
+    fn next_offset(&self) -> Option<u64> {
+        let size = self.block_size();
+        let mut offset = self.assembly.end();
+        while self.assembly.holds(offset) || self.asked.iter().any(|it| it.offset == offset) {
+            offset += size;
+        }
+        // What was handed out counts until it is taken.
+        let room = self.assembly.limit(if self.in_hand { 1 } else { 2 });
+        let end = self.package.as_ref().and_then(|package| package.size);
+        let is_wanted = offset == self.assembly.end() || end.is_none_or(|end| offset < end);
+        (is_wanted && offset + size <= room).then_some(offset)
     }
 
     fn hand_out(&mut self) {

@@ -33,7 +33,10 @@ fn a_mebibyte_is_the_same_in_blocks_of_every_size() {
         let outcome = Run::new(server).run();
         assert_eq!(outcome.result, Ok(()), "{szx}");
         assert!(outcome.bytes == package(1 << 20, 3), "{szx}");
-        assert_eq!(outcome.asked.len(), (1 << 20) >> (szx + 4), "{szx}");
+        // Where the size is not known, some are asked for that are beyond the end.
+        let blocks = (1 << 20) >> (szx + 4);
+        let more = if szx % 2 == 0 { 0 } else { 7 };
+        assert!((blocks..=blocks + more).contains(&outcome.asked.len()), "{szx}");
         assert_eq!(outcome.begin().1, (szx % 2 == 0).then_some(1 << 20));
     }
 }
@@ -94,7 +97,6 @@ fn the_size_of_blocks_may_shrink_on_the_way() {
     let outcome = Run::new(server).run();
     assert_eq!(outcome.result, Ok(()));
     assert!(outcome.bytes == package(10_000, 0));
-    assert_eq!(outcome.numbers()[..5], [0, 1, 2, 3, 13]);
     assert_eq!(outcome.asked.last().unwrap().unwrap().szx, 2);
 }
 
@@ -209,6 +211,7 @@ fn no_more_is_asked_for_than_there_is_room_for() {
     (run.taking, run.broken_at) = (10_000_000, Some(1_000_000));
     let outcome = run.run();
     assert_eq!(outcome.failure().1, "no network");
+    // The `Begin` is in hand: one part is asked for.
     assert_eq!(*asked.borrow(), MAX_PART / 1024);
     assert!(outcome.bytes == package(MAX_PART, 0), "what was here is handed out");
 }
@@ -222,4 +225,48 @@ fn one_who_takes_slowly_gets_everything() {
     assert_eq!(outcome.result, Ok(()));
     assert!(outcome.bytes == package(200_000, 0));
     assert_eq!(outcome.asked.len(), 196);
+}
+
+/// RFC 7959 2.4 alone would take a round trip of 200 ms for each of 256 blocks.
+#[test]
+fn several_blocks_are_under_way_at_once_while_nothing_is_lost() {
+    let mut run = Run::new(Server::new(package(256 * 1024, 0)));
+    run.fate = Box::new(|_| vec![100]);
+    let outcome = run.run();
+    assert_eq!(outcome.result, Ok(()));
+    assert_eq!(outcome.asked.len(), 256);
+    // Rounds of 1 to 7 blocks, then of 8.
+    let rounds: u64 = 7 + (256 - 28) / 8 + 1;
+    let span = outcome.at.as_millis() as u64;
+    assert!((rounds * 200..=(rounds + 3) * 200).contains(&span), "{span} ms for {rounds} rounds");
+}
+
+#[test]
+fn a_server_that_refuses_blocks_out_of_turn_is_asked_for_one_at_a_time() {
+    for code in [
+        Code::REQUEST_ENTITY_INCOMPLETE,
+        Code::BAD_REQUEST,
+        Code::INTERNAL_SERVER_ERROR,
+        Code::NOT_FOUND,
+    ] {
+        let mut next = 0;
+        let server = Server::with(package(50_000, 0), move |_, message| {
+            let number = asked(message).unwrap().number;
+            // One that was lost on the way back is given again.
+            if number > next {
+                return Some(Reaction::Answer(Draft::new(code)));
+            }
+            next = next.max(number + 1);
+            None
+        });
+        let mut run = Run::new(server);
+        // The first of the second round comes after the second.
+        run.fate = Box::new(|nth| vec![if nth == 3 { 30 } else { 10 }]);
+        let outcome = run.run();
+        assert_eq!(outcome.result, Ok(()), "{code}");
+        assert!(outcome.bytes == package(50_000, 0));
+        // One was asked for twice, and from then on each in its turn.
+        assert_eq!(outcome.numbers()[..6], [0, 2, 1, 2, 3, 4]);
+        assert_eq!(outcome.asked.len(), 50);
+    }
 }

@@ -60,7 +60,7 @@ fn silence_and_resets_are_losses() {
     assert_eq!(outcome.failure(), (Lost, "the server does not answer"));
     // Four retransmissions (RFC 7252 4.8).
     assert!((62..=94).contains(&outcome.at.as_secs()), "{:?}", outcome.at);
-    assert_eq!(outcome.numbers()[2..], [2; 5]);
+    assert_eq!(outcome.numbers().iter().filter(|number| **number == 2).count(), 5);
     assert!(outcome.bytes == package(2048, 0));
 
     let reset = Server::with(package(9000, 0), |nth, _| (nth >= 2).then_some(Reaction::Reset));
@@ -81,13 +81,13 @@ fn a_link_that_does_not_come_up_or_breaks_says_why() {
     assert_eq!(fetch.poll_output(), Some(CoapFetchOutput::End(Err(failure(InvalidUri)))));
     assert_eq!(fetch.poll_output(), None);
 
-    let mut run = Run::new(Server::new(package(100_000, 0)));
+    let mut run = Run::new(Server::new(package(1_000_000, 0)));
     run.broken_at = Some(1005);
     let outcome = run.run();
     assert_eq!(outcome.failure(), (Lost, "no network"));
     assert_eq!(outcome.at, Duration::from_millis(1005));
     assert!(outcome.bytes.len() > 40 * 1024);
-    assert!(package(100_000, 0).starts_with(&outcome.bytes));
+    assert!(package(1_000_000, 0).starts_with(&outcome.bytes));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn blocks_that_make_no_package_are_damage() {
 
 #[test]
 fn a_package_that_changes_is_fetched_from_the_start_once() {
-    for (changes, end) in [(&[5][..], Ok(2)), (&[5, 11], Err(Damaged)), (&[1, 3], Err(Damaged))] {
+    for (changes, end) in [(&[5][..], Ok(2)), (&[5, 30], Err(Damaged)), (&[1, 4], Err(Damaged))] {
         for by_etag in [true, false] {
             let changes = changes.to_vec();
             let version = move |nth| changes.iter().filter(|change| **change <= nth).count();

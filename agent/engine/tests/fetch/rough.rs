@@ -11,11 +11,17 @@ use crate::support::*;
 fn loss_duplicates_and_disorder_change_nothing() {
     type Network = (&'static str, fn(usize) -> Vec<u64>);
     let networks: [Network; 5] = [
-        ("every 5th is lost", |nth| if nth.is_multiple_of(5) { vec![] } else { vec![10] }),
-        ("every 2nd is lost", |nth| if nth % 4 < 2 { vec![] } else { vec![10] }),
+        (
+            "one of 20 is lost",
+            |nth| if scattered(nth).is_multiple_of(20) { vec![] } else { vec![10] },
+        ),
+        (
+            "one of 4 is lost",
+            |nth| if scattered(nth).is_multiple_of(4) { vec![] } else { vec![10] },
+        ),
         ("all come twice", |_| vec![10, 15]),
-        ("some come late", |nth| vec![if nth.is_multiple_of(7) { 900 } else { 10 }]),
-        ("some come so late that they are repeated", |nth| match nth % 9 {
+        ("some come late", |nth| vec![if scattered(nth).is_multiple_of(7) { 900 } else { 10 }]),
+        ("some come so late that they are repeated", |nth| match scattered(nth) % 9 {
             0 => vec![4000],
             3 => vec![],
             5 => vec![10, 3500],
@@ -42,8 +48,16 @@ fn loss_duplicates_and_disorder_change_nothing() {
     }
 }
 
+/// After so many attempts the network gets better.
+const ROUGH_ATTEMPTS: usize = 5;
+
+/// Numbers without a pattern that could meet one block again and again.
+fn scattered(nth: usize) -> usize {
+    nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// OBJ-94: whatever the network does, it is the package or a loss, from which another
     /// attempt goes on.
@@ -69,8 +83,7 @@ proptest! {
             Some(offset) if offset <= len as u64 => whole[..offset as usize].to_vec(),
             _ => Vec::new(),
         };
-        let mut done = false;
-        for attempt in 0..200 {
+        for attempt in 0..=ROUGH_ATTEMPTS {
             let mut server = Server::new(whole.clone());
             (server.szx, server.says_size) = (szx, says_size);
             server.etag = has_etag.then(|| b"v1".to_vec());
@@ -79,7 +92,9 @@ proptest! {
                 Some(offset) => Run::resume(server, offset, b"v1"),
             };
             let fates = fates.clone();
-            run.fate = Box::new(move |nth| fates[(nth + attempt) % fates.len()].clone());
+            if attempt < ROUGH_ATTEMPTS {
+                run.fate = Box::new(move |nth| fates[(nth + attempt) % fates.len()].clone());
+            }
             let outcome = run.run();
             if let Some(begin) = outcome.begins.last() {
                 // More than there is cannot be stored of the same version.
@@ -95,14 +110,14 @@ proptest! {
             match outcome.result {
                 Ok(()) => {
                     prop_assert!(stored == whole);
-                    done = true;
                     break;
                 }
-                Err(failure) => prop_assert_eq!(failure.kind, FetchFailureKind::Lost),
+                Err(failure) => {
+                    prop_assert_eq!(failure.kind, FetchFailureKind::Lost);
+                    prop_assert!(attempt < ROUGH_ATTEMPTS, "on a network that loses nothing");
+                }
             }
         }
-        let some_pass = fates.iter().filter(|fate| !fate.is_empty()).count() * 2 > fates.len();
-        prop_assert!(done || !some_pass || !has_etag);
     }
 
     /// Whatever a server sends: no panic, no end without a result, no memory without bound.
