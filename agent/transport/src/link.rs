@@ -172,7 +172,7 @@ impl Link {
     /// Sends what is queued.
     pub(crate) fn flush(&mut self, now: Instant, shared: &mut Shared) {
         let Stage::Open(channel) = &mut self.stage else { return };
-        let flushed = channel.socket.flush(now, &mut shared.send, &mut shared.counters);
+        let flushed = channel.socket.flush(now, &mut shared.counters);
         if let Err(error) = flushed {
             let reason = reason::unreachable(channel.socket.peer, &error);
             self.fail(reason, shared);
@@ -237,7 +237,7 @@ impl Link {
         }
         // Nothing is left to be told if the last datagrams cannot leave.
         let now = clock::boot();
-        let _ = channel.socket.flush(now, &mut shared.send, &mut shared.counters);
+        let _ = channel.socket.flush(now, &mut shared.counters);
         self.leave_memory(shared);
     }
 

@@ -11,7 +11,7 @@ use lwm2m_security::{
     Backend, HANDSHAKE_LIMIT, INITIAL_RETRANSMISSION, LinkError, OpenSsl, Secret,
 };
 
-use crate::batch::{ReceiveBatch, SendBatch};
+use crate::batch::ReceiveBatch;
 use crate::link::{Link, Progress};
 use crate::memory::Memory;
 use crate::{LinkEvent, LinkSecurity, clock};
@@ -21,7 +21,7 @@ use crate::{LinkEvent, LinkSecurity, clock};
 /// It spawns no task and has no timer: the owner waits for
 /// [`next`](Self::next), calls [`handle_timeout`](Self::handle_timeout) when
 /// [`next_timeout`](Self::next_timeout) has come, and [`flush`](Self::flush)
-/// after a run of [`send`](Self::send). It stays in the thread that made it.
+/// after a run of [`send`](Self::send). It may go to another thread between two calls.
 ///
 /// ```
 /// use lwm2m_engine::LinkId;
@@ -54,7 +54,6 @@ pub struct Links {
 pub(crate) struct Shared {
     pub(crate) config: LinksConfig,
     pub(crate) receive: ReceiveBatch,
-    pub(crate) send: SendBatch,
     pub(crate) memory: Memory,
     pub(crate) counters: Counters,
     /// Made with the first secure link: a library that nobody needs costs memory.
@@ -79,7 +78,6 @@ impl Links {
             shared: Shared {
                 config,
                 receive: ReceiveBatch::new(),
-                send: SendBatch::new(),
                 memory: Memory::default(),
                 counters: Counters::default(),
                 backend: None,

@@ -12,7 +12,7 @@ use nix::sys::socket::sockopt::IpMtu;
 use tokio::io::unix::AsyncFd;
 
 use crate::Counters;
-use crate::batch::{Drained, ReceiveBatch, SendBatch};
+use crate::batch::{self, Drained, ReceiveBatch};
 use crate::descriptor;
 use crate::outgoing::{Errors, Outgoing};
 
@@ -86,15 +86,10 @@ impl Socket {
     /// # Errors
     ///
     /// The peer is not there. Once something came from it there are none.
-    pub(crate) fn flush(
-        &mut self,
-        now: Instant,
-        batch: &mut SendBatch,
-        counters: &mut Counters,
-    ) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, now: Instant, counters: &mut Counters) -> io::Result<()> {
         let errors = self.errors();
         let socket = self.socket.get_ref();
-        self.outgoing.flush(now, errors, counters, |queue| batch.send(socket, queue))
+        self.outgoing.flush(now, errors, counters, |queue| batch::send(socket, queue))
     }
 
     /// Waits for datagrams and puts them into `batch`.
