@@ -35,7 +35,7 @@ impl Heard {
                 self.bytes.extend_from_slice(bytes);
                 Event::Datagram { link, place: start..self.bytes.len() }
             }
-            LinkEvent::Down { link, reason } => Event::Down { link, reason },
+            LinkEvent::Down { link, reason, .. } => Event::Down { link, reason },
         });
     }
 
@@ -63,6 +63,8 @@ const KEPT: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use lwm2m_transport::DownKind;
+
     use super::*;
 
     #[test]
@@ -71,7 +73,7 @@ mod tests {
         heard.note(LinkEvent::Up { link, continuity: Continuity::New, max_datagram: 9 });
         heard.note(LinkEvent::Datagram { link, bytes: b"one" });
         heard.note(LinkEvent::Datagram { link: LinkId(2), bytes: &[2; 2 * KEPT] });
-        heard.note(LinkEvent::Down { link, reason: "gone".into() });
+        heard.note(LinkEvent::Down { link, kind: DownKind::Failed, reason: "gone".into() });
         let mut told = Vec::new();
         heard.tell(|input| {
             told.push(match input {

@@ -36,9 +36,20 @@ pub enum LinkEvent<'a> {
     Down {
         /// The link.
         link: LinkId,
+        /// Whether there is anything to wait for.
+        kind: DownKind,
         /// One line for the operator.
         reason: String,
     },
+}
+
+/// Why a link is down, as far as what follows may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DownKind {
+    /// The name of the host is not known, or has no address.
+    NoSuchName,
+    /// All else: another attempt may succeed.
+    Failed,
 }
 
 /// Where events go.

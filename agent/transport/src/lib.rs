@@ -26,7 +26,7 @@ mod socket;
 mod uri;
 
 pub use boot_timer::BootTimer;
-pub use event::{LinkEvent, LinkSecurity};
+pub use event::{DownKind, LinkEvent, LinkSecurity};
 pub use fetch::{
     BODY_SILENCE, CONNECT_LIMIT, CredentialsError, HEADER_LIMIT, HttpFetch, MAX_HEADER,
     MAX_PACKAGE_URI, MAX_REDIRECTS, Origin, OriginCredentials, PackageScheme, PackageUri,

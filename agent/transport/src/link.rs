@@ -23,8 +23,9 @@ use crate::channel::Channel;
 use crate::event::Sink;
 use crate::links::Shared;
 use crate::memory::ServerMemory;
+use crate::resolve::is_no_such_name;
 use crate::socket::Socket;
-use crate::{LinkEvent, LinkSecurity, Scheme, ServerUri, clock, reason, resolve};
+use crate::{DownKind, LinkEvent, LinkSecurity, Scheme, ServerUri, clock, reason, resolve};
 
 /// A link.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ enum Stage {
     Resolving(ServerUri, Lookup),
     Connecting,
     Open(Box<Channel>),
-    Ended(String),
+    Ended(DownKind, String),
 }
 
 type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
@@ -79,7 +80,7 @@ impl Link {
                 let lookup = async move { resolve(&host, port, preferred).await };
                 Stage::Resolving(parsed, Box::pin(lookup))
             }
-            Err(reason) => Stage::Ended(reason),
+            Err(reason) => Stage::Ended(DownKind::Failed, reason),
         };
         let addresses = VecDeque::new();
         let uri = uri.to_owned();
@@ -93,7 +94,7 @@ impl Link {
             server: 0,
             uri: String::new(),
             security: LinkSecurity::NoSec,
-            stage: Stage::Ended(reason),
+            stage: Stage::Ended(DownKind::Failed, reason),
             addresses: VecDeque::new(),
             found: 0,
             failures: Vec::new(),
@@ -112,7 +113,11 @@ impl Link {
                 Stage::Resolving(uri, lookup) => match lookup.as_mut().poll(cx) {
                     Poll::Pending => return Progress::None,
                     Poll::Ready(Err(error)) => {
-                        self.stage = Stage::Ended(reason::unresolved(uri.host(), &error));
+                        let kind = match is_no_such_name(&error) {
+                            true => DownKind::NoSuchName,
+                            false => DownKind::Failed,
+                        };
+                        self.stage = Stage::Ended(kind, reason::unresolved(uri.host(), &error));
                     }
                     Poll::Ready(Ok(addresses)) => self.found(addresses, shared),
                 },
@@ -138,9 +143,9 @@ impl Link {
                         }
                     }
                 }
-                Stage::Ended(reason) => {
-                    let reason = std::mem::take(reason);
-                    on(LinkEvent::Down { link: self.id, reason });
+                Stage::Ended(kind, reason) => {
+                    let (kind, reason) = (*kind, std::mem::take(reason));
+                    on(LinkEvent::Down { link: self.id, kind, reason });
                     return Progress::Over;
                 }
             }
@@ -182,14 +187,14 @@ impl Link {
     pub(crate) fn has_room(&self) -> bool {
         match &self.stage {
             Stage::Open(channel) => !channel.socket.outgoing.is_full(),
-            Stage::Resolving(..) | Stage::Connecting | Stage::Ended(_) => true,
+            Stage::Resolving(..) | Stage::Connecting | Stage::Ended(..) => true,
         }
     }
 
     pub(crate) fn wants_flush(&self) -> bool {
         match &self.stage {
             Stage::Open(channel) => !channel.socket.outgoing.is_empty(),
-            Stage::Resolving(..) | Stage::Connecting | Stage::Ended(_) => false,
+            Stage::Resolving(..) | Stage::Connecting | Stage::Ended(..) => false,
         }
     }
 
@@ -254,7 +259,8 @@ impl Link {
     /// one.
     fn connect(&mut self, shared: &mut Shared, on: &mut Sink<'_>) {
         let Some(peer) = self.addresses.pop_front() else {
-            self.stage = Stage::Ended(reason::all_failed(std::mem::take(&mut self.failures)));
+            let reason = reason::all_failed(std::mem::take(&mut self.failures));
+            self.stage = Stage::Ended(DownKind::Failed, reason);
             return;
         };
         let memory = shared.memory.of(self.server, &self.uri);
@@ -302,7 +308,7 @@ impl Link {
             Ok(secure) => secure,
             // No other address would mend that.
             Err(error) => {
-                self.stage = Stage::Ended(error.to_string());
+                self.stage = Stage::Ended(DownKind::Failed, error.to_string());
                 return;
             }
         };
@@ -377,7 +383,7 @@ impl Link {
         let peer = channel.socket.peer;
         debug!(link = self.id.0, server = self.server, %peer, "not connected: {reason}");
         self.stage = if channel.up {
-            Stage::Ended(reason)
+            Stage::Ended(DownKind::Failed, reason)
         } else {
             self.failures.push((channel.socket.peer, reason));
             Stage::Connecting
@@ -406,7 +412,7 @@ impl fmt::Debug for Stage {
             Self::Resolving(uri, _) => f.debug_tuple("Resolving").field(uri).finish(),
             Self::Connecting => f.write_str("Connecting"),
             Self::Open(channel) => f.debug_tuple("Open").field(channel).finish(),
-            Self::Ended(reason) => f.debug_tuple("Ended").field(reason).finish(),
+            Self::Ended(kind, reason) => f.debug_tuple("Ended").field(kind).field(reason).finish(),
         }
     }
 }

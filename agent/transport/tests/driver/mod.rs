@@ -56,7 +56,7 @@ impl Driver {
                     Seen::Up(link, continuity, max_datagram)
                 }
                 LinkEvent::Datagram { link, bytes } => Seen::Datagram(link, bytes.to_vec()),
-                LinkEvent::Down { link, reason } => Seen::Down(link, reason),
+                LinkEvent::Down { link, reason, .. } => Seen::Down(link, reason),
             });
         };
         tokio::select! {
