@@ -4,8 +4,8 @@
 //! [`Links`] carries the engine's datagrams over UDP and DTLS, [`BootTimer`]
 //! wakes it, [`clock::now`] tells it the time, [`LinkWatch`] tells it that the
 //! network is another one. All of it runs in the task that owns the engine;
-//! nothing here starts a task of its own. [`HttpFetch`] fetches packages beside it,
-//! in whichever task its caller likes.
+//! nothing here starts a task of its own. [`HttpFetch`] and [`CoapSource`] fetch
+//! packages beside it, in whichever task their caller likes.
 
 mod batch;
 mod boot_timer;
@@ -28,7 +28,7 @@ mod uri;
 pub use boot_timer::BootTimer;
 pub use event::{DownKind, LinkEvent, LinkSecurity};
 pub use fetch::{
-    BODY_SILENCE, CONNECT_LIMIT, CredentialsError, HEADER_LIMIT, HttpFetch, MAX_HEADER,
+    BODY_SILENCE, CONNECT_LIMIT, CoapSource, CredentialsError, HEADER_LIMIT, HttpFetch, MAX_HEADER,
     MAX_PACKAGE_URI, MAX_REDIRECTS, Origin, OriginCredentials, PackageScheme, PackageUri,
     PackageUriError,
 };

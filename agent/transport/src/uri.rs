@@ -279,7 +279,7 @@ fn segments(path: &str, uri: &str) -> Result<Vec<String>, UriError> {
         .collect()
 }
 
-fn percent_decoded(segment: &str) -> Option<String> {
+pub(crate) fn percent_decoded(segment: &str) -> Option<String> {
     let mut bytes = segment.bytes();
     let mut decoded = Vec::with_capacity(segment.len());
     while let Some(byte) = bytes.next() {

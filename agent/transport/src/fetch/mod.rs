@@ -4,6 +4,7 @@
 //! try again, and when, is for whoever wants the package.
 
 mod answer;
+mod coap;
 mod connect;
 mod credentials;
 mod exchange;
@@ -11,6 +12,7 @@ mod http;
 mod origin;
 mod reference;
 
+pub use coap::CoapSource;
 pub use connect::CONNECT_LIMIT;
 pub use credentials::{CredentialsError, OriginCredentials};
 pub use exchange::{BODY_SILENCE, HEADER_LIMIT, MAX_HEADER};
