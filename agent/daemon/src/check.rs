@@ -118,6 +118,10 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
         let object = &objects::FIRMWARE_UPDATE;
         line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
         line("  back end", installs);
+        if !matches!(config.firmware, FirmwareSettings::File(_)) {
+            let trial = config.trial.as_secs();
+            line("  trial", format!("{trial} s from the boot, for a server to answer"));
+        }
     }
     line("", String::new());
     for (place, file) in config.files.iter().enumerate() {

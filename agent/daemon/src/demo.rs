@@ -147,10 +147,13 @@ fn agent(
     };
     let mut objects = ObjectHost::new(clock::now);
     let device = DeviceConfig::new(config::BINDINGS);
-    let device = Device::new(device, Roots::default(), BusHandle::absent(), objects.sender());
+    let (roots, bus) = (Roots::default(), BusHandle::absent());
+    let device = Device::new(device, roots.clone(), bus.clone(), objects.sender());
     objects.add(Box::new(device));
     let firmware = FirmwareSettings::File(state.join("installed"));
-    let confirmation = firmware::add(&mut objects, &firmware, state, BusHandle::absent());
+    let place = firmware::Place { state, roots: &roots, bus };
+    // No restart comes that one could be on trial after.
+    let confirmation = firmware::add(&mut objects, &firmware, Duration::ZERO, &place);
     let mut tested = MemoryObject::new(Arc::new(lwm2m_test_server::test_object().clone()));
     tested.fill(0);
     objects.add(Box::new(InMemory::new(tested, objects.sender())));

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lwm2m_engine::Event;
 use lwm2m_firmware::{
-    ANSWERS, Backend, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend, RecordFile,
-    ScriptBackend,
+    ANSWERS, Backend, CheckUnits, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend,
+    RecordFile, ScriptBackend, TrialMarker,
 };
-use lwm2m_objects::{BusHandle, ObjectHost};
+use lwm2m_objects::{BusHandle, ObjectHost, Roots};
 use lwm2m_transport::clock;
 
 use crate::config::FirmwareSettings;
@@ -19,36 +20,50 @@ use crate::config::FirmwareSettings;
 pub(crate) fn add(
     objects: &mut ObjectHost,
     settings: &FirmwareSettings,
-    state: &Path,
-    bus: BusHandle,
+    trial: Duration,
+    place: &Place<'_>,
 ) -> Option<Confirmation> {
     match settings {
         FirmwareSettings::None => None,
         FirmwareSettings::Rauc => {
-            Some(add_with(objects, RaucBackend::new(bus.clone()), state, bus))
+            Some(add_with(objects, RaucBackend::new(place.bus.clone()), trial, place))
         }
         FirmwareSettings::Script(name) => {
-            let backend = ScriptBackend::new(bus.clone(), name.clone(), ANSWERS.into());
-            Some(add_with(objects, backend, state, bus))
+            let backend = ScriptBackend::new(place.bus.clone(), name.clone(), ANSWERS.into());
+            Some(add_with(objects, backend, trial, place))
         }
         FirmwareSettings::File(path) => {
-            Some(add_with(objects, FileBackend::new(path.clone()), state, bus))
+            Some(add_with(objects, FileBackend::new(path.clone()), trial, place))
         }
     }
+}
+
+/// Where the object is.
+pub(crate) struct Place<'a> {
+    /// The state directory.
+    pub(crate) state: &'a Path,
+    /// The directories of the system.
+    pub(crate) roots: &'a Roots,
+    pub(crate) bus: BusHandle,
 }
 
 fn add_with<B: Backend>(
     objects: &mut ObjectHost,
     backend: B,
-    state: &Path,
-    bus: BusHandle,
+    trial: Duration,
+    place: &Place<'_>,
 ) -> Confirmation {
+    let Place { state, roots, bus } = place;
     let folder = state.join("firmware");
+    let checks = roots.usr.join("lib/lwm2md/checks.d");
     let object = FirmwareUpdate::new(Parts {
         backend,
         records: Arc::new(RecordFile::new(folder.join("record"))),
         package: folder.join("package"),
-        restarter: bus,
+        restarter: bus.clone(),
+        checks: Arc::new(CheckUnits::new(bus.clone(), checks)),
+        marker: TrialMarker::new(state, &roots.proc),
+        trial,
         boot: boot(),
         out: objects.sender(),
         clock: clock::now,

@@ -1,5 +1,7 @@
 //! SIGHUP: what can change in a running agent does, the rest is named.
 
+use std::time::Duration;
+
 use crate::cli::Cli;
 use crate::config::{FirmwareSettings, Server};
 use lwm2m_objects::DeviceConfig;
@@ -16,6 +18,7 @@ pub(crate) struct Fixed {
     min_version: lwm2m_model::Version,
     device: DeviceConfig,
     firmware: FirmwareSettings,
+    trial: Duration,
 }
 
 impl Fixed {
@@ -26,6 +29,7 @@ impl Fixed {
             min_version: loaded.config.min_version,
             device: loaded.device.clone(),
             firmware: loaded.config.firmware.clone(),
+            trial: loaded.config.trial,
         }
     }
 
@@ -37,6 +41,7 @@ impl Fixed {
             ("min_lwm2m_version", loaded.config.min_version != self.min_version),
             ("objects.device", loaded.device != self.device),
             ("objects.firmware", loaded.config.firmware != self.firmware),
+            ("objects.firmware.trial", loaded.config.trial != self.trial),
         ] {
             if differs {
                 warn!("{key} has changed; the new value counts from the next start of lwm2md");

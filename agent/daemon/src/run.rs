@@ -86,8 +86,10 @@ async fn serve(
     let engine = loaded.config.engine_config(loaded.endpoint.clone(), clock::boot_id(), seed);
     let mut objects = ObjectHost::new(clock::now);
     let device = loaded.device.clone();
-    objects.add(Box::new(Device::new(device, roots, handle.clone(), objects.sender())));
-    let confirmation = firmware::add(&mut objects, &loaded.config.firmware, state, handle);
+    let place = firmware::Place { state, roots: &roots, bus: handle.clone() };
+    let (settings, trial) = (&loaded.config.firmware, loaded.config.trial);
+    let confirmation = firmware::add(&mut objects, settings, trial, &place);
+    objects.add(Box::new(Device::new(device, roots, handle, objects.sender())));
     add_objects(&mut objects);
     let (changes, mut changed) = mpsc::channel(1);
     let events = Box::new(move |event: &lwm2m_engine::Event| {

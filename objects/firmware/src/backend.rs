@@ -1,6 +1,7 @@
 //! What the object asks of the program that installs, and of the one that restarts.
 
 use std::path::Path;
+use std::pin::Pin;
 
 use lwm2m_objects::{BusHandle, can_reboot, reboot};
 
@@ -18,9 +19,25 @@ pub trait Backend: Send + Sync + 'static {
     /// Installs a package. Doing it twice comes to the same as doing it once.
     fn install(&self, package: &Path) -> impl Future<Output = Result<Installed, Failure>> + Send;
 
+    /// Tells the boot loader that the system which runs has proven itself, and reads back
+    /// that it is the one to boot from now on; if not, why, in one line. Doing it twice
+    /// comes to the same as doing it once.
+    fn confirm(&self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Tells the boot loader never to boot the system which runs again; if that cannot
+    /// be, why, in one line.
+    fn reject(&self) -> impl Future<Output = Result<(), String>> + Send;
+
     /// The slot that the running system was booted from. A back end with slots needs a
     /// restart after each installation.
     fn slot(&self) -> impl Future<Output = Slot> + Send;
+}
+
+/// What the operator wants to know of a new system before it is kept. Its futures may be
+/// dropped half-way.
+pub trait Checks: Send + Sync + 'static {
+    /// Runs all of them; the error names the first that failed, in one line.
+    fn run(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
 }
 
 /// What restarts the machine. Its futures may be dropped half-way.

@@ -17,6 +17,8 @@ pub struct MachineConfig {
     pub deferral: Option<Duration>,
     /// The identifier of this boot; `None` if it is not known.
     pub boot: Option<String>,
+    /// How long a new system has to prove itself, from its boot.
+    pub trial: Duration,
 }
 
 /// How packages come (`/5/0/9`).
@@ -87,12 +89,12 @@ pub enum Reason {
 }
 
 /// What an installation that went well needs further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Installed {
     /// Nothing.
     Done,
-    /// A restart into the new system.
-    NeedsReboot,
+    /// A restart into the new system, which is in this slot if that is known.
+    NeedsReboot(Option<String>),
 }
 
 /// The slot that the running system was booted from.
@@ -177,8 +179,14 @@ pub enum Event {
     Installed(Ticket, Result<Installed, Failure>),
     /// Somebody on the device agrees to the update that was put off.
     Consent,
-    /// The new system has proven itself.
-    Confirmed,
+    /// A server has answered a Register or an Update in this boot.
+    Registered,
+    /// The end of [`Action::Check`]; a failure says in one line which check it was.
+    Checked(Ticket, Result<(), String>),
+    /// The end of [`Action::MarkGood`]; well only if the boot loader was read back.
+    Marked(Ticket, Result<(), String>),
+    /// The end of [`Action::Reject`].
+    Rejected(Ticket, Result<(), String>),
     /// [`Action::Persist`] has failed. What [`Action::follows_record`] after it was not
     /// done.
     NotRecorded {
@@ -227,6 +235,13 @@ pub enum Action {
     Install(Ticket),
     /// Restart the machine.
     Reboot,
+    /// Run the checks of the operator: [`Event::Checked`] follows.
+    Check(Ticket),
+    /// Mark the slot that runs good at the boot loader, and read that back:
+    /// [`Event::Marked`] follows.
+    MarkGood(Ticket),
+    /// Mark the slot that runs bad at the boot loader: [`Event::Rejected`] follows.
+    Reject(Ticket),
 }
 
 impl Action {
@@ -238,7 +253,12 @@ impl Action {
             | Self::Changed { .. }
             | Self::Reply(..)
             | Self::Store { .. }
-            | Self::Inspect(_) => false,
+            | Self::Inspect(_)
+            | Self::Check(_)
+            // From the record before, a restart comes to the same end: a disk that is
+            // full is no reason to stay on trial.
+            | Self::MarkGood(_)
+            | Self::Reject(_) => false,
         }
     }
 }

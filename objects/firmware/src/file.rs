@@ -41,6 +41,15 @@ impl Backend for FileBackend {
         }
     }
 
+    /// There is nothing to go back to.
+    async fn confirm(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn reject(&self) -> Result<(), String> {
+        Err("the back end file has no other system".into())
+    }
+
     async fn slot(&self) -> Slot {
         Slot::None
     }

@@ -54,6 +54,7 @@ impl Machine {
             record.step = Step::Installing;
             record.attempts = record.attempts.saturating_add(1);
             record.slot = system.slot;
+            record.target = None;
             record.boot = boot;
         });
         let ticket = self.next_ticket();
@@ -73,9 +74,7 @@ impl Machine {
         }
         match result {
             Ok(Installed::Done) => self.end(now, UpdateResult::Success, None, out),
-            Ok(Installed::NeedsReboot) => {
-                self.restart(now, out);
-            }
+            Ok(Installed::NeedsReboot(target)) => self.restart(now, target, out),
             Err(Failure { reason: Reason::Integrity, cause }) => {
                 self.end(now, UpdateResult::Integrity, Some(cause), out);
             }
@@ -94,6 +93,7 @@ impl Machine {
             record.result = UpdateResult::Failed;
             record.step = Step::Wanted;
             record.attempts = 0;
+            record.missing = None;
         });
     }
 

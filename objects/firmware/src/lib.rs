@@ -7,12 +7,15 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod backend;
+mod check_units;
 mod download;
 mod event;
 mod file;
 mod installation;
 mod machine;
+mod marker;
 mod object;
+mod proving;
 mod rauc;
 mod record;
 mod record_store;
@@ -22,15 +25,18 @@ mod rules;
 mod script;
 mod storage;
 mod text;
+mod trial;
 mod worker;
 
-pub use backend::{Backend, Restarter};
+pub use backend::{Backend, Checks, Restarter};
+pub use check_units::CheckUnits;
 pub use event::{
     Action, Delivery, Event, Failure, Installed, MachineConfig, PackageInfo, Reason, Settings,
     Slot, System, Ticket,
 };
 pub use file::FileBackend;
 pub use machine::{ANSWER_LIMIT, INSTALL_DELAY, Machine, PROCEED_LIMIT};
+pub use marker::{TrialMarker, is_on_trial, system_identity};
 pub use object::{Confirmation, FirmwareUpdate};
 pub use rauc::RaucBackend;
 pub use record::{Record, RecordError, State, Step, UpdateResult};

@@ -6,7 +6,7 @@
 //!    checked, and its Write answered when that is done or [`ANSWER_LIMIT`] is over.
 //! 3. Downloaded: Update, at once or after somebody on the device agrees.
 //! 4. Updating: the answer goes out, observers are told, then the installer is called.
-//!    Without a restart it ends there; else the record waits for the new system.
+//!    Without a restart it ends there; else the new system is on trial (`trial`).
 //! 5. Idle again, with a result; the package is gone.
 //!
 //! The record of a step comes before what the step does, so a restart at any point
@@ -22,6 +22,7 @@ use crate::event::{Action, Delivery, Event, MachineConfig, Ticket};
 use crate::installation::Deferral;
 use crate::record::{Record, State, Step, UpdateResult};
 use crate::rules::{differing, not_allowed, seconds};
+use crate::trial::Proof;
 
 /// The Firmware Update object without I/O.
 ///
@@ -58,7 +59,13 @@ pub(crate) enum Phase {
     /// The restart is due.
     RestartDue,
     /// The new system has yet to prove itself.
-    OnTrial,
+    OnTrial(Proof),
+    /// Its slot is marked good; should that fail, again after the pause.
+    Marking(Ticket, Duration),
+    /// That has failed, and is tried again.
+    MarkAgain(Instant, Duration),
+    /// Its slot is marked bad.
+    Rejecting(Ticket),
 }
 
 impl Machine {
@@ -81,10 +88,12 @@ impl Machine {
         let step = match self.phase {
             Phase::Checking { answer: Some((_, at)), .. }
             | Phase::Automatic(at)
-            | Phase::Waiting(at) => Some(at),
+            | Phase::Waiting(at)
+            | Phase::OnTrial(Proof::CheckAgain(at, _))
+            | Phase::MarkAgain(at, _) => Some(at),
             _ => None,
         };
-        step.into_iter().chain(self.deadline()).min()
+        step.into_iter().chain(self.deadline()).chain(self.end_of_trial()).min()
     }
 
     /// Takes an event and says what to do about it.
@@ -124,9 +133,14 @@ impl Machine {
                     self.begin_update(now, INSTALL_DELAY, &mut out);
                 }
             }
-            Event::Confirmed => {
-                if self.phase == Phase::OnTrial {
-                    self.end(now, UpdateResult::Success, None, &mut out);
+            Event::Registered => self.registered(&mut out),
+            Event::Checked(ticket, result) => self.checked(now, ticket, result, &mut out),
+            Event::Marked(ticket, result) => self.marked(now, ticket, result, &mut out),
+            Event::Rejected(ticket, _) => {
+                // A boot loader that counts tries comes back to the old system by itself.
+                if self.phase == Phase::Rejecting(ticket) {
+                    self.phase = Phase::RestartDue;
+                    out.push(Action::Reboot);
                 }
             }
             Event::NotRecorded { cause, step_left_out } => {
@@ -181,6 +195,7 @@ impl Machine {
         if self.deadline().is_some_and(|deadline| deadline <= now.boot) {
             self.begin_update(now, INSTALL_DELAY, out);
         }
+        self.trial_due(now, out);
     }
 
     /// Idle by the wish of a server: nothing is left, not even the URI.
@@ -219,8 +234,10 @@ impl Machine {
             record.step = Step::Wanted;
             record.attempts = 0;
             record.slot = None;
+            record.target = None;
             record.boot = None;
             record.restarts = 0;
+            record.missing = None;
             also(record);
         });
         if had_package {

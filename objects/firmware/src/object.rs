@@ -10,7 +10,7 @@ use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_model::{Arguments, Code, Entry, Now, ObjectDef, Path, RequestError, Value, objects};
 use lwm2m_objects::{Answer, Object};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::resource::{
@@ -26,23 +26,21 @@ pub struct FirmwareUpdate {
     definition: Arc<ObjectDef>,
     events: mpsc::Sender<Event>,
     record: watch::Receiver<Record>,
+    registered: Arc<Notify>,
     /// The task of the machine, and what waits for room in its channel; they end with
     /// the object.
     tasks: JoinSet<()>,
 }
 
-/// Tells the object that the system has proven itself.
+/// Tells the object what a new system has to show.
 #[derive(Debug, Clone)]
-pub struct Confirmation(mpsc::WeakSender<Event>);
+pub struct Confirmation(Arc<Notify>);
 
 impl Confirmation {
-    /// A server has answered a Register or an Update in this boot. What is not on trial
-    /// is not concerned.
+    /// A server has answered a Register or an Update in this boot. It is not lost while
+    /// the object is busy; what is not on trial is not concerned.
     pub fn registered(&self) {
-        if let Some(events) = self.0.upgrade() {
-            // A full queue is no loss: the next Update says the same.
-            let _ = events.try_send(Event::Confirmed);
-        }
+        self.0.notify_one();
     }
 }
 
@@ -66,13 +64,15 @@ impl FirmwareUpdate {
         let recorded = load(&*parts.records);
         let (shown, record) = watch::channel(recorded.clone().unwrap_or_default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(Worker::run(parts, recorded, received, shown));
-        Self { definition: Arc::new(objects::FIRMWARE_UPDATE.clone()), events, record, tasks }
+        let registered = Arc::new(Notify::new());
+        tasks.spawn(Worker::run(parts, recorded, received, registered.clone(), shown));
+        let definition = Arc::new(objects::FIRMWARE_UPDATE.clone());
+        Self { definition, events, record, registered, tasks }
     }
 
     /// A handle through which the daemon tells of registrations.
     pub fn confirmation(&self) -> Confirmation {
-        Confirmation(self.events.downgrade())
+        Confirmation(self.registered.clone())
     }
 
     /// What stands at or below `path`.

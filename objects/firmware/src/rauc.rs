@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use lwm2m_objects::BusHandle;
 use rauc_dbus::{
-    BundleAccess, Error, Event, InstallOptions, Installer, Operation, Outcome, SlotState,
+    BootStatus, BundleAccess, Error, Event, InstallOptions, Installer, Mark, Operation, Outcome,
+    SlotState, SlotStatus, Target,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
@@ -76,14 +77,19 @@ impl RaucBackend {
         }
     }
 
+    /// Marks the booted slot. Marking it twice does no harm.
+    async fn mark(&self, mark: Mark) -> Result<(), String> {
+        let marked = self.ask(|rauc| async move { rauc.mark(mark, &Target::Booted).await }).await;
+        let marked = marked.map_err(|asked| asked.cause())?;
+        debug!("RAUC: {}", marked.message);
+        Ok(())
+    }
+
     /// What an installation has come to whose end was not heard, for `cause`.
     async fn settle(&self, cause: &str) -> Result<Installed, Failure> {
         warn!("{cause}; the boot loader is asked what has become of it");
-        let unknown = |asked| {
-            let failure = match asked {
-                Asked::Failed(failure) => failure.cause,
-                Asked::Refused(error) => error.to_string(),
-            };
+        let unknown = |asked: Asked| {
+            let failure = asked.cause();
             unavailable(&format!("{cause}, and what became of it is not known: {failure}"))
         };
         let begin = Instant::now();
@@ -114,7 +120,9 @@ async fn is_idle(installer: &Installer) -> bool {
 /// RAUC makes the slot that it writes to unbootable first, and the primary one last.
 fn outcome(primary: &str, booted: Slot, cause: &str) -> Result<Installed, Failure> {
     match booted {
-        Slot::Booted(booted) if booted != primary => Ok(Installed::NeedsReboot),
+        Slot::Booted(booted) if booted != primary => {
+            Ok(Installed::NeedsReboot(Some(primary.into())))
+        }
         Slot::Booted(_) | Slot::None => Err(unavailable(cause)),
         Slot::Unknown(why) => Err(unavailable(&format!("{cause}; {why}"))),
     }
@@ -126,6 +134,30 @@ enum Asked {
     Refused(Error),
     /// Nothing is known.
     Failed(Failure),
+}
+
+impl Asked {
+    fn cause(self) -> String {
+        match self {
+            Self::Failed(failure) => failure.cause,
+            Self::Refused(error) => one_line(&error.to_string()),
+        }
+    }
+}
+
+/// Whether the boot loader keeps what was booted: it is good, and the one to boot next.
+fn is_kept(slots: &[(String, SlotStatus)], primary: &str) -> Result<(), String> {
+    let booted = slots.iter().find(|(_, slot)| slot.state == Some(SlotState::Booted));
+    let Some((name, slot)) = booted else {
+        return Err("RAUC says of no slot that it was booted".into());
+    };
+    if slot.boot_status != Some(BootStatus::Good) {
+        return Err(format!("slot {name} was marked good, and RAUC does not read it back"));
+    }
+    if name != primary {
+        return Err(format!("slot {name} was marked good, and {primary} is booted next"));
+    }
+    Ok(())
 }
 
 impl Backend for RaucBackend {
@@ -176,7 +208,10 @@ impl Backend for RaucBackend {
                 Some(Event::Progress(progress)) => {
                     debug!("RAUC: {} %, {}", progress.percent, progress.message);
                 }
-                Some(Event::Finished(Outcome::Installed)) => return Ok(Installed::NeedsReboot),
+                Some(Event::Finished(Outcome::Installed)) => {
+                    let primary = self.ask(|rauc| async move { rauc.primary().await }).await;
+                    return Ok(Installed::NeedsReboot(primary.ok()));
+                }
                 Some(Event::Finished(Outcome::Failed { last_error })) => {
                     let sentence = last_error.unwrap_or_else(|| "RAUC gives no reason".into());
                     return Err(Failure::new(reason_of(&sentence), one_line(&sentence)));
@@ -192,14 +227,25 @@ impl Backend for RaucBackend {
         }
     }
 
+    async fn confirm(&self) -> Result<(), String> {
+        self.mark(Mark::Good).await?;
+        let slots = self.ask(|rauc| async move { rauc.slots().await }).await;
+        let slots = slots.map_err(|asked| asked.cause())?;
+        let primary = self.ask(|rauc| async move { rauc.primary().await }).await;
+        is_kept(&slots, &primary.map_err(|asked| asked.cause())?)
+    }
+
+    async fn reject(&self) -> Result<(), String> {
+        self.mark(Mark::Bad).await
+    }
+
     async fn slot(&self) -> Slot {
         let unknown = |cause: &str| {
             Slot::Unknown(format!("the booted slot is not known: {}", one_line(cause)))
         };
         let slots = match self.ask(|rauc| async move { rauc.slots().await }).await {
             Ok(slots) => slots,
-            Err(Asked::Refused(error)) => return unknown(&error.to_string()),
-            Err(Asked::Failed(failure)) => return unknown(&failure.cause),
+            Err(asked) => return unknown(&asked.cause()),
         };
         let booted = |state: Option<SlotState>| state == Some(SlotState::Booted);
         let name = slots.into_iter().find_map(|(name, slot)| booted(slot.state).then_some(name));
@@ -291,11 +337,47 @@ mod tests {
     #[test]
     fn an_installation_whose_end_was_not_heard_is_judged_by_the_boot_loader() {
         let booted = || Slot::Booted("rootfs.0".into());
-        assert_eq!(outcome("rootfs.1", booted(), "why"), Ok(Installed::NeedsReboot));
+        let reboot = Installed::NeedsReboot(Some("rootfs.1".into()));
+        assert_eq!(outcome("rootfs.1", booted(), "why"), Ok(reboot));
         for booted in [booted(), Slot::None, Slot::Unknown("nobody says".into())] {
             let failure = outcome("rootfs.0", booted, "why").unwrap_err();
             assert_eq!(failure.reason, Reason::Unavailable);
             assert!(failure.cause.starts_with("why"), "{}", failure.cause);
+        }
+    }
+
+    /// OBJ-92
+    #[test]
+    fn a_slot_is_kept_if_it_reads_back_as_good_and_as_the_next_to_boot() {
+        let slot = |state: &str, boot_status: Option<BootStatus>| {
+            let mut slot = SlotStatus::default();
+            slot.state = Some(state.to_owned().into());
+            slot.boot_status = boot_status;
+            slot
+        };
+        let good = || Some(BootStatus::Good);
+        for (booted, primary, kept) in [
+            (slot("booted", good()), "rootfs.1", Ok(())),
+            (
+                slot("booted", Some(BootStatus::Bad)),
+                "rootfs.1",
+                Err("slot rootfs.1 was marked good, and RAUC does not read it back"),
+            ),
+            (
+                slot("booted", None),
+                "rootfs.1",
+                Err("slot rootfs.1 was marked good, and RAUC does not read it back"),
+            ),
+            (
+                slot("booted", good()),
+                "rootfs.0",
+                Err("slot rootfs.1 was marked good, and rootfs.0 is booted next"),
+            ),
+            (slot("inactive", good()), "rootfs.1", Err("RAUC says of no slot that it was booted")),
+        ] {
+            let slots =
+                [("rootfs.0".into(), slot("inactive", good())), ("rootfs.1".into(), booted)];
+            assert_eq!(is_kept(&slots, primary), kept.map_err(str::to_owned));
         }
     }
 }

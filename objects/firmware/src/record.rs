@@ -93,12 +93,18 @@ pub enum Step {
     Installed,
     /// The new system runs and has yet to prove itself.
     OnTrial,
+    /// It has; its slot is being marked good.
+    Confirming,
+    /// It has not, in time; its slot is being marked bad, and the restart is due.
+    RollingBack,
 }
 
 /// Everything that must survive a restart. Written whole before what follows from it
 /// is done; of two records the one with the higher counter counts.
+///
+/// After a roll back an older agent reads what a newer one has written: what it does not
+/// know it leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
     /// The format: [`Record::FORMAT`].
     pub format: u32,
@@ -128,11 +134,18 @@ pub struct Record {
     pub attempts: u8,
     /// The slot that ran when the installation began.
     pub slot: Option<String>,
-    /// The boot in which the installation began; `None` if it is not known.
+    /// The slot that was to be booted after it, if the installer has said so.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// The boot in which the installation began, or the roll back; `None` if it is not
+    /// known.
     pub boot: Option<String>,
-    /// How often the machine was to be restarted after the installation, where boots
-    /// are not known.
+    /// How often the machine was to be restarted, after the installation where boots
+    /// are not known, or to get back to the old system.
     pub restarts: u8,
+    /// Why the new system is not kept, once that is decided.
+    #[serde(default)]
+    pub missing: Option<String>,
 }
 
 impl Record {
@@ -186,8 +199,10 @@ impl Default for Record {
             step: Step::Wanted,
             attempts: 0,
             slot: None,
+            target: None,
             boot: None,
             restarts: 0,
+            missing: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use lwm2m_model::Now;
 use crate::event::{Action, MachineConfig};
 use crate::machine::{INSTALL_DELAY, Machine, Phase};
 use crate::record::{Record, State, Step, UpdateResult};
+use crate::trial::{MARK_PAUSE, Proof};
 
 /// What is found at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Running {
     New,
     /// The old system, although the new one was to be booted.
     Old,
+    /// A system in this slot, which is neither the old one nor the new one.
+    Other(String),
 }
 
 impl Machine {
@@ -74,16 +77,21 @@ impl Machine {
 
     fn resume_update(&mut self, found: &Found, now: &Now, out: &mut Vec<Action>) {
         match (&found.running, self.record.step) {
-            (Running::New, Step::OnTrial) => self.phase = Phase::OnTrial,
-            (Running::New, _) => {
-                self.phase = Phase::OnTrial;
-                self.commit(now, None, out, |record| record.step = Step::OnTrial);
+            (Running::New, Step::OnTrial) => self.phase = Phase::OnTrial(Proof::Nothing),
+            (Running::New, Step::Confirming) => self.mark_good(MARK_PAUSE, out),
+            (Running::New, Step::RollingBack) => self.resume_roll_back(now, out),
+            (Running::New, Step::Wanted | Step::Installing | Step::Installed) => {
+                self.begin_trial(now, out);
+            }
+            (Running::Other(slot), _) => {
+                let cause = format!("slot {slot} was booted, neither the old one nor the new one");
+                self.update_failed(found, now, &cause, out);
             }
             // Installed in this boot: all that is missing is the restart. Where no boot is
             // known from another, the old system may run again and again.
             (Running::Same, Step::Installed) => {
                 if self.knows_boots() || self.record.restarts < MAX_RESTARTS {
-                    self.restart(now, out);
+                    self.restart(now, self.record.target.clone(), out);
                 } else {
                     self.update_failed(found, now, "no restart has led to the new system", out);
                 }
@@ -95,16 +103,26 @@ impl Machine {
                     self.update_failed(found, now, "the installation was cut off", out);
                 }
             }
-            (Running::Old, _) | (Running::Same, Step::OnTrial) => {
-                self.update_failed(found, now, "the old system was booted again", out);
+            (Running::Old, _)
+            | (Running::Same, Step::OnTrial | Step::Confirming | Step::RollingBack) => {
+                let cause = match (self.record.step, &self.record.missing) {
+                    (Step::RollingBack, Some(missing)) => format!("rolled back: {missing}"),
+                    (Step::Confirming, _) => {
+                        "the old system was booted before the new one was marked good".into()
+                    }
+                    _ => "the old system was booted again".into(),
+                };
+                self.update_failed(found, now, &cause, out);
             }
         }
     }
 
-    /// Restarts into what is installed.
-    pub(crate) fn restart(&mut self, now: &Now, out: &mut Vec<Action>) {
+    /// Restarts into what is installed, in the slot of that name if it is known.
+    pub(crate) fn restart(&mut self, now: &Now, target: Option<String>, out: &mut Vec<Action>) {
         let is_counted = !self.knows_boots();
         self.commit(now, None, out, |record| {
+            // One that was not made the one to boot says nothing.
+            record.target = target.filter(|target| record.slot.as_ref() != Some(target));
             record.step = Step::Installed;
             if is_counted {
                 record.restarts = record.restarts.saturating_add(1);
@@ -135,7 +153,10 @@ impl Machine {
             | Phase::Checking { .. }
             | Phase::Rechecking(_)
             | Phase::Automatic(_)
-            | Phase::OnTrial => {}
+            | Phase::OnTrial(_)
+            | Phase::Marking(..)
+            | Phase::MarkAgain(..)
+            | Phase::Rejecting(_) => {}
         }
     }
 
@@ -156,5 +177,5 @@ impl Machine {
 /// must not do so for ever.
 pub const MAX_ATTEMPTS: u8 = 3;
 /// How often the machine is restarted after one installation, if its boots cannot be
-/// told apart.
+/// told apart, and to get back to the old system.
 pub const MAX_RESTARTS: u8 = 3;

@@ -93,7 +93,7 @@ impl Backend for ScriptBackend {
             return Ok(Installed::Done);
         }
         match (self.slot().await, answer.reboot) {
-            (Slot::Booted(_), _) => Ok(Installed::NeedsReboot),
+            (Slot::Booted(_), _) => Ok(Installed::NeedsReboot(None)),
             (Slot::None, None) => Ok(Installed::Done),
             // Nobody could tell afterwards which system it is that runs.
             (Slot::None, Some(_)) => Err(Failure::new(
@@ -102,6 +102,15 @@ impl Backend for ScriptBackend {
             )),
             (Slot::Unknown(cause), _) => Err(Failure::new(Reason::Unavailable, cause)),
         }
+    }
+
+    /// The script reads back what it has done before it ends well.
+    async fn confirm(&self) -> Result<(), String> {
+        self.run("confirm").await.map(drop).map_err(|failure| failure.cause)
+    }
+
+    async fn reject(&self) -> Result<(), String> {
+        self.run("reject").await.map(drop).map_err(|failure| failure.cause)
     }
 
     async fn slot(&self) -> Slot {

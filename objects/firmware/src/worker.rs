@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use lwm2m_model::{Instant, Now, firmware};
 use lwm2m_objects::ObjectMessage;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use crate::proving::{check, confirm, reject};
 use crate::storage::Storage;
+use crate::trial::keeps_marker;
 use crate::{
-    Action, Backend, Delivery, Event, Failure, Found, Machine, MachineConfig, Reason, Record,
-    RecordStore, Restarter, Running, Slot, State, Step, System, UpdateResult, resource,
+    Action, Backend, Checks, Delivery, Event, Failure, Found, Machine, MachineConfig, Reason,
+    Record, RecordStore, Restarter, Running, Slot, State, Step, System, TrialMarker, UpdateResult,
+    resource,
 };
 
 /// What the object is made of.
@@ -31,6 +34,12 @@ pub struct Parts<B, R> {
     pub package: PathBuf,
     /// For the restart after an installation.
     pub restarter: R,
+    /// What the operator wants to know of a new system before it is kept.
+    pub checks: Arc<dyn Checks>,
+    /// What tells others that a new system is on trial.
+    pub marker: TrialMarker,
+    /// How long a new system has to prove itself, from its boot.
+    pub trial: Duration,
     /// The identifier of this boot; `None` if it is not known.
     pub boot: Option<String>,
     /// The channel of the host.
@@ -41,13 +50,16 @@ pub struct Parts<B, R> {
 
 /// The task.
 pub(crate) struct Worker<B, R> {
-    machine: Machine,
+    pub(crate) machine: Machine,
     backend: Arc<B>,
     records: Arc<dyn RecordStore>,
     /// Away only while a thread writes.
     storage: Option<Storage>,
     package: PathBuf,
     restarter: Arc<R>,
+    checks: Arc<dyn Checks>,
+    pub(crate) marker: TrialMarker,
+    pub(crate) trial: Duration,
     /// When to try again to write the record, if that has failed.
     unsaved: Option<Instant>,
     out: mpsc::Sender<ObjectMessage>,
@@ -62,11 +74,17 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
         parts: Parts<B, R>,
         record: Option<Record>,
         mut events: mpsc::Receiver<Event>,
+        registered: Arc<Notify>,
         shown: watch::Sender<Record>,
     ) {
         let backend = Arc::new(parts.backend);
         let found = find(record.as_ref(), &parts.package, parts.boot.as_deref(), &*backend).await;
-        let config = MachineConfig { delivery: Delivery::Push, deferral: None, boot: parts.boot };
+        let config = MachineConfig {
+            delivery: Delivery::Push,
+            deferral: None,
+            boot: parts.boot,
+            trial: parts.trial,
+        };
         let (machine, actions) = Machine::start(config, record, &found, &(parts.clock)());
         let mut worker = Self {
             machine,
@@ -75,6 +93,9 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
             storage: Some(Storage::new(parts.package.clone())),
             package: parts.package,
             restarter: Arc::new(parts.restarter),
+            trial: parts.trial,
+            checks: parts.checks,
+            marker: parts.marker,
             unsaved: None,
             out: parts.out,
             shown,
@@ -82,6 +103,7 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
             clock: parts.clock,
         };
         worker.carry_out(actions).await;
+        worker.set_marker_right().await;
         loop {
             let next = worker.machine.next_timeout().into_iter().chain(worker.unsaved).min();
             let event = tokio::select! {
@@ -97,6 +119,7 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
                         continue;
                     }
                 },
+                () = registered.notified() => Event::Registered,
                 () = until(next, worker.clock) => Event::Time,
             };
             let now = (worker.clock)();
@@ -146,12 +169,39 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
                 }
                 Action::Install(ticket) => {
                     let (backend, package) = (self.backend.clone(), self.package.clone());
+                    let marked = self.set_marker().await;
                     self.tasks.spawn(async move {
-                        Some(Event::Installed(ticket, backend.install(&package).await))
+                        let result = match marked {
+                            Ok(()) => backend.install(&package).await,
+                            Err(failure) => Err(failure),
+                        };
+                        Some(Event::Installed(ticket, result))
+                    });
+                }
+                Action::Check(ticket) => {
+                    let checks = self.checks.clone();
+                    self.tasks
+                        .spawn(async move { Some(Event::Checked(ticket, check(&*checks).await)) });
+                }
+                Action::MarkGood(ticket) => {
+                    let (backend, marker) = (self.backend.clone(), self.marker.clone());
+                    self.tasks.spawn(async move {
+                        Some(Event::Marked(ticket, confirm(&*backend, marker).await))
+                    });
+                }
+                Action::Reject(ticket) => {
+                    let missing = self.machine.record().missing.as_deref();
+                    warn!("rolling back: {}", missing.unwrap_or_default());
+                    let backend = self.backend.clone();
+                    self.tasks.spawn(async move {
+                        Some(Event::Rejected(ticket, reject(&*backend).await))
                     });
                 }
                 Action::Reboot => {
-                    info!("the update is installed; the system restarts into it");
+                    match self.machine.record().step {
+                        Step::RollingBack => info!("the system restarts into the old one"),
+                        _ => info!("the update is installed; the system restarts into it"),
+                    }
                     let restarter = self.restarter.clone();
                     self.tasks.spawn(async move {
                         restart(&*restarter).await;
@@ -178,6 +228,9 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
         };
         match saved {
             Ok(()) => {
+                if !keeps_marker(&record) {
+                    self.clear_marker().await;
+                }
                 if self.unsaved.take().is_some() && record.state == State::Idle {
                     // That the package is of no use is recorded at last.
                     self.discard().await;
@@ -326,7 +379,10 @@ async fn find<B: Backend>(
             }
             let boots = record.boot.as_deref().zip(boot);
             match (&record.slot, &slot) {
-                (Some(before), Slot::Booted(now)) if before != now => Running::New,
+                (Some(before), Slot::Booted(now)) if before != now => match &record.target {
+                    Some(target) if target != now => Running::Other(now.clone()),
+                    Some(_) | None => Running::New,
+                },
                 _ if record.step == Step::Installing => Running::Same,
                 // One that is not known may be the same, or not.
                 _ if boots.is_some_and(|(before, now)| before != now) => Running::Old,

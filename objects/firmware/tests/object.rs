@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::path::{Path as FilePath, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_firmware::{
-    Backend, Confirmation, Failure, FirmwareUpdate, Installed, PackageInfo, Parts, Reason,
-    RecordFile, RecordStore, Restarter, Slot,
+    Backend, Checks, Confirmation, Failure, FirmwareUpdate, Installed, PackageInfo, Parts, Reason,
+    RecordFile, RecordStore, Restarter, Slot, TrialMarker, is_on_trial,
 };
 use lwm2m_model::{Arguments, Code, Instant, Now, Path, Value};
 use lwm2m_objects::{ObjectHost, ObjectMessage};
@@ -26,6 +27,11 @@ struct Orders {
     installations: u32,
     restart: Result<(), &'static str>,
     restarts: u32,
+    check: Result<(), String>,
+    checks: u32,
+    confirm: Result<(), String>,
+    confirmations: u32,
+    rejections: u32,
 }
 
 impl Backend for Double {
@@ -36,11 +42,31 @@ impl Backend for Double {
     async fn install(&self, package: &FilePath) -> Result<Installed, Failure> {
         assert!(package.exists());
         self.0.lock().unwrap().installations += 1;
-        Ok(Installed::NeedsReboot)
+        Ok(Installed::NeedsReboot(Some("B".into())))
+    }
+
+    async fn confirm(&self) -> Result<(), String> {
+        self.0.lock().unwrap().confirmations += 1;
+        self.0.lock().unwrap().confirm.clone()
+    }
+
+    async fn reject(&self) -> Result<(), String> {
+        self.0.lock().unwrap().rejections += 1;
+        Err("the double has no boot loader".into())
     }
 
     async fn slot(&self) -> Slot {
         self.0.lock().unwrap().slot.clone()
+    }
+}
+
+impl Checks for Double {
+    fn run(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async {
+            let mut orders = self.0.lock().unwrap();
+            orders.checks += 1;
+            orders.check.clone()
+        })
     }
 }
 
@@ -77,9 +103,29 @@ impl Machine {
             installations: 0,
             restart: Ok(()),
             restarts: 0,
+            check: Ok(()),
+            checks: 0,
+            confirm: Ok(()),
+            confirmations: 0,
+            rejections: 0,
         };
         let orders = Double(Arc::new(Mutex::new(orders)));
         Self { folder: tempfile::tempdir().unwrap(), orders }
+    }
+
+    /// The machine boots this slot.
+    fn boot(&self, slot: &str) -> Agent {
+        self.order(|orders| orders.slot = booted(slot));
+        let boot = format!("boot-of-{slot}");
+        let proc = self.folder.path().join("proc/sys/kernel/random");
+        fs::create_dir_all(&proc).unwrap();
+        fs::write(proc.join("boot_id"), &boot).unwrap();
+        fs::write(self.folder.path().join("proc/cmdline"), format!("rauc.slot={slot}")).unwrap();
+        self.start(&boot)
+    }
+
+    fn is_on_trial(&self) -> bool {
+        is_on_trial(self.folder.path(), &self.folder.path().join("proc"))
     }
 
     fn order(&self, change: impl FnOnce(&mut Orders)) {
@@ -93,6 +139,9 @@ impl Machine {
             records: Arc::new(RecordFile::new(self.path("record"))),
             package: self.path("package"),
             restarter: self.orders.clone(),
+            checks: Arc::new(self.orders.clone()),
+            marker: TrialMarker::new(self.folder.path(), &self.folder.path().join("proc")),
+            trial: TRIAL,
             boot: Some(boot.into()),
             out: host.sender(),
             clock,
@@ -100,6 +149,12 @@ impl Machine {
         let confirmation = object.confirmation();
         host.add(Box::new(object));
         Agent { host, confirmation, next: 0 }
+    }
+
+    /// Runs of the checks, marks good, marks bad.
+    fn counts(&self) -> [u32; 3] {
+        let orders = self.orders.0.lock().unwrap();
+        [orders.checks, orders.confirmations, orders.rejections]
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -188,13 +243,16 @@ fn clock() -> Now {
     Now { boot: Instant::from_boot(boot), wall: Some(1_800_000_000_000) }
 }
 
+/// From the boot, which was 100 s before the test.
+const TRIAL: Duration = Duration::from_secs(900);
+
 fn booted(slot: &str) -> Slot {
     Slot::Booted(slot.into())
 }
 
 /// Pushes up to State Downloaded.
 async fn pushed(machine: &Machine) -> Agent {
-    let mut agent = machine.start("boot-1");
+    let mut agent = machine.boot("A");
     assert_eq!(agent.push(0, &[7; 64], false).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (1, 0));
     assert_eq!(agent.push(64, b"end", true).await, Ok(CallReply::Done));
@@ -219,15 +277,110 @@ async fn installed(machine: &Machine) {
 async fn the_new_slot_counts_once_a_server_has_answered() {
     let machine = Machine::new();
     installed(&machine).await;
-    machine.order(|orders| orders.slot = booted("B"));
-    let mut agent = machine.start("boot-2");
+    let mut agent = machine.boot("B");
     for _ in 0..20 {
         assert_eq!(agent.numbers().await, (3, 0));
         let _ = tokio::time::timeout(Duration::from_millis(100), agent.host.next()).await;
     }
+    assert!(machine.is_on_trial());
+    assert_eq!(machine.counts(), [0; 3]);
     agent.confirmation.registered();
     agent.until((0, 1)).await;
     machine.package_goes().await;
+    assert_eq!(machine.counts(), [1, 1, 0]);
+    assert!(!machine.is_on_trial());
+}
+
+/// OBJ-92: nothing is lost of what is said while the slot is not known yet.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_before_the_slot_is_known_counts() {
+    let machine = Machine::new();
+    installed(&machine).await;
+    let mut agent = machine.boot("B");
+    machine.order(|orders| orders.slot = Slot::Unknown("RAUC is away".into()));
+    agent.confirmation.registered();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(agent.numbers().await, (3, 0));
+    machine.order(|orders| orders.slot = booted("B"));
+    agent.until((0, 1)).await;
+}
+
+/// OBJ-92
+#[tokio::test(start_paused = true)]
+async fn a_check_that_fails_leads_back_when_the_trial_is_over() {
+    let machine = Machine::new();
+    installed(&machine).await;
+    machine.order(|orders| orders.check = Err("check net: exit code 1".into()));
+    let mut agent = machine.boot("B");
+    let restarts = machine.orders.0.lock().unwrap().restarts;
+    agent.confirmation.registered();
+    while clock().boot < Instant::from_boot(TRIAL + Duration::from_secs(5)) {
+        assert_eq!(agent.numbers().await, (3, 0));
+        let _ = tokio::time::timeout(Duration::from_secs(1), agent.host.next()).await;
+    }
+    let [checks, confirmations, rejections] = machine.counts();
+    assert!((20..=30).contains(&checks), "{checks}");
+    assert_eq!((confirmations, rejections), (0, 1));
+    // Marking it bad has failed.
+    assert!(machine.orders.0.lock().unwrap().restarts > restarts);
+    assert!(machine.is_on_trial());
+    drop(agent);
+    let mut agent = machine.boot("A");
+    agent.until((2, 8)).await;
+    assert!(!machine.is_on_trial());
+    assert!(!machine.path("trial").exists());
+}
+
+/// OBJ-92: what is not read back is no success, whoever has begun to go back.
+#[tokio::test(start_paused = true)]
+async fn a_system_that_cannot_be_marked_good_is_not_reported_as_a_success() {
+    let machine = Machine::new();
+    installed(&machine).await;
+    let text = fs::read_to_string(machine.path("trial")).unwrap();
+    assert_eq!(text, "system=rauc.slot=A\nboot=boot-of-A\nlimit=900\n");
+    machine.order(|orders| orders.confirm = Err("RAUC is away".into()));
+    let mut agent = machine.boot("B");
+    agent.confirmation.registered();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(agent.numbers().await, (3, 0));
+    // RAUC is back, but the timer was first.
+    let taken = machine.path("trial.taken-boot-of-B");
+    fs::rename(machine.path("trial"), &taken).unwrap();
+    machine.order(|orders| orders.confirm = Ok(()));
+    tokio::time::sleep(Duration::from_secs(2000)).await;
+    assert_eq!(agent.numbers().await, (3, 0));
+    assert!(machine.counts()[1] > 5);
+    // It has not led back: another boot of the new system is a new chance.
+    drop(agent);
+    fs::rename(&taken, machine.path("trial.taken-another-boot")).unwrap();
+    let mut agent = machine.boot("B");
+    agent.until((0, 1)).await;
+    assert!(!machine.path("trial").exists());
+    assert!(!machine.path("trial.taken-another-boot").exists());
+}
+
+/// OBJ-91: nobody could come back from a system that is not known to be on trial.
+#[tokio::test(start_paused = true)]
+async fn without_a_marker_nothing_is_installed() {
+    let machine = Machine::new();
+    let mut agent = pushed(&machine).await;
+    fs::create_dir(machine.path("trial.new")).unwrap();
+    agent.update().await;
+    agent.until((2, 8)).await;
+    assert_eq!(machine.orders.0.lock().unwrap().installations, 0);
+}
+
+/// OBJ-91: the same package again is an update like any other.
+#[tokio::test(start_paused = true)]
+async fn the_version_that_runs_is_installed_all_the_same() {
+    let machine = Machine::new();
+    for installations in 1..=2 {
+        installed(&machine).await;
+        let mut agent = machine.boot("B");
+        agent.confirmation.registered();
+        agent.until((0, 1)).await;
+        assert_eq!(machine.orders.0.lock().unwrap().installations, installations);
+    }
 }
 
 /// OBJ-91
@@ -235,8 +388,11 @@ async fn the_new_slot_counts_once_a_server_has_answered() {
 async fn the_old_slot_after_the_restart_is_a_failed_update() {
     let machine = Machine::new();
     installed(&machine).await;
+    assert!(machine.path("trial").exists());
+    assert!(!machine.is_on_trial());
     let mut agent = machine.start("boot-2");
     agent.until((2, 8)).await;
+    assert!(!machine.path("trial").exists());
     assert_eq!(machine.package().unwrap().len(), 67);
     // Nothing is on trial.
     agent.confirmation.registered();

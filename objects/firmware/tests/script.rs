@@ -108,7 +108,7 @@ fn a_script_inspects_and_installs_a_package() {
         assert_eq!((info.name.as_str(), info.version.as_str()), ("board", "the package"));
         assert_eq!(root.slot(&bus).await, Slot::Booted("B".into()));
         for _ in 0..2 {
-            assert_eq!(root.install(&bus).await, Ok(Installed::NeedsReboot));
+            assert_eq!(root.install(&bus).await, Ok(Installed::NeedsReboot(None)));
         }
         let installed = fs::read_to_string(root.path("backends.d/board-1.installed")).unwrap();
         assert_eq!(installed, "the package");
@@ -126,9 +126,9 @@ fn a_restart_follows_where_there_are_slots_or_the_script_says_so() {
         ("", "", Ok(Installed::Done)),
         ("", "reboot=no", Ok(Installed::Done)),
         ("", "reboot=yes", Err(unknown)),
-        ("slot=A", "", Ok(Installed::NeedsReboot)),
+        ("slot=A", "", Ok(Installed::NeedsReboot(None))),
         ("slot=A", "reboot=no", Ok(Installed::Done)),
-        ("slot=A", "reboot=yes", Ok(Installed::NeedsReboot)),
+        ("slot=A", "reboot=yes", Ok(Installed::NeedsReboot(None))),
         ("what?", "reboot=yes", Err("the booted slot is not known")),
         ("slot=A", "restart=yes", Err("line 1: expected name=")),
     ];
@@ -146,6 +146,25 @@ fn a_restart_follows_where_there_are_slots_or_the_script_says_so() {
                     assert_eq!(result.ok(), expected.ok(), "{slot:?}, {install:?}");
                 }
             }
+        }
+    });
+}
+
+/// OBJ-92
+#[test]
+fn a_system_is_confirmed_or_rejected_by_the_verb_of_that_name() {
+    let root = Root::new();
+    on_bus(async |bus| {
+        let (_systemd, _) = bus.systemd(root.run()).await;
+        let (backend, _supply) = root.backend(&bus);
+        for (verb, confirmed, rejected) in [("confirm", true, false), ("reject", false, true)] {
+            root.script(&format!(
+                "[ $1 = {verb} ] && exit; echo 'cause=no variable' >\"$LWM2MD_ANSWER\"; exit 1"
+            ));
+            let (confirm, reject) = (backend.confirm().await, backend.reject().await);
+            assert_eq!((confirm.is_ok(), reject.is_ok()), (confirmed, rejected), "{verb}");
+            let failure = confirm.err().or(reject.err()).unwrap();
+            assert!(failure.ends_with("exit code 1: no variable"), "{failure}");
         }
     });
 }

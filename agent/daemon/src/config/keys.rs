@@ -111,8 +111,11 @@ const FIRMWARE: &[Field] = &[
     field("backend", Shape::Choice(BACKENDS), Required, Here, "What installs packages"),
     field("path", PATH, Optional, Here, "Where the back end file puts a package; the directory must exist"),
     field("name", TEXT, Optional, Here, "The script of the back end script: a file in /usr/lib/lwm2md/backends.d"),
-    field("confirm", ANYTHING, Optional, NotYet, "What confirms an update"),
+    field("confirm", Shape::Choice(CONFIRMATIONS), Optional, Here, "What a new system has to show before it is kept, registered by default"),
+    field("trial", Shape::Integer { min: 60, max: 86_400 }, Optional, Here, "Seconds from its boot that a new system has for it, 900 by default"),
 ];
+
+const CONFIRMATIONS: &[Word] = &[word("registered", Here)];
 
 const BACKENDS: &[Word] =
     &[word("rauc", Here), word("script", Here), word("file", Here), word("none", Here)];

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lwm2m_engine::MAX_SERVERS;
 use lwm2m_firmware::ScriptName;
@@ -118,6 +119,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
         servers,
         device: device(tree),
         firmware,
+        trial: trial(tree),
         files: paths.to_vec(),
     })
 }
@@ -236,6 +238,12 @@ fn firmware(tree: &Node, errors: &mut Vec<ConfigError>) -> FirmwareSettings {
     }
 }
 
+fn trial(tree: &Node) -> Duration {
+    let firmware = tree.get("objects").and_then(|objects| objects.get("firmware"));
+    let seconds = firmware.and_then(|node| node.get("trial")).and_then(Node::integer);
+    seconds.and_then(|it| it.try_into().ok()).map_or(DEFAULT_TRIAL, Duration::from_secs)
+}
+
 fn text(node: &Node, key: &str) -> Option<String> {
     node.get(key).and_then(Node::text).map(str::to_owned)
 }
@@ -250,6 +258,7 @@ fn text_source(node: &Node) -> Option<TextSource> {
 
 /// Longest configuration file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+const DEFAULT_TRIAL: Duration = Duration::from_secs(900);
 
 const SCRIPT_NAME: &str = "expected letters, digits and any of _.-, at most 64 and no dot first";
 

@@ -16,6 +16,7 @@ mod shape;
 mod tree;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lwm2m_engine::{Account, EngineConfig};
 use lwm2m_firmware::ScriptName;
@@ -45,6 +46,8 @@ pub struct Config {
     pub device: DeviceSettings,
     /// Settings of Object 5.
     pub firmware: FirmwareSettings,
+    /// How long a new system has to prove itself, from its boot.
+    pub trial: Duration,
     /// The files read, in order.
     pub files: Vec<PathBuf>,
 }

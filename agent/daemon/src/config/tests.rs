@@ -111,9 +111,10 @@ servers:
   - short_server_id: 1
     uri: coaps://10.0.0.1:5694
     security: {mode: psk, identity: 4711, key: {hex: 00112233}}
-objects: {device: {serial: 0042, device_type: gateway, hardware_version: 1.10}}
+objects: {device: {serial: 0042, device_type: gateway, hardware_version: 1.10}, firmware: {backend: rauc, confirm: registered, trial: 120}}
 ";
     let config = config(text);
+    assert_eq!((&config.firmware, config.trial.as_secs()), (&FirmwareSettings::Rauc, 120));
     assert_eq!((config.version, config.min_version), (Version::V1_1, Version::V1_1));
     let [first, second] = config.servers.as_slice() else { panic!("two servers") };
     assert_eq!(first.account.awake_time, Some(Duration::from_secs(20)));
@@ -173,6 +174,8 @@ fn wrong_files_give_place_key_and_remedy() {
         (format!("{SERVER}objects:\n  firmware: {{backend: file}}\n"), "c.yaml:6:13: objects.firmware: the back end file needs a path".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: file, path: image}}\n"), "c.yaml:6:35: objects.firmware.path: expected a path that starts with a slash".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, path: /image}}\n"), "c.yaml:6:35: objects.firmware.path: the back end rauc takes no path".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: rauc, confirm: installed}}\n"), "c.yaml:6:38: objects.firmware.confirm: expected registered, got \"installed\"".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: rauc, trial: 59}}\n"), "c.yaml:6:36: objects.firmware.trial: expected a number from 60 to 86400, got 59".into()),
         (format!("{SERVER}objects:\n  firmware: {{path: /image}}\n"), "c.yaml:6:13: objects.firmware.backend: missing".into()),
         (SERVER.replace("nosec", "x509"), "c.yaml:4:22: servers[0].security.mode: x509 is not built into this version; it has psk, nosec".into()),
         (psk("key: {pkcs11: {}}"), "c.yaml:4:46: servers[0].security.key.pkcs11: not built into this version".into()),

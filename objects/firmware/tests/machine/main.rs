@@ -5,3 +5,4 @@ mod restart;
 mod steps;
 mod support;
 mod table;
+mod trial;

@@ -2,10 +2,11 @@
 //! cannot be written.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use lwm2m_firmware::{
-    Action, Delivery, Event, Found, Installed, Machine, Reason, Record, Running, Settings, State,
-    Step, System, UpdateResult,
+    Action, Delivery, Event, Found, Installed, Machine, MachineConfig, Reason, Record, Running,
+    Settings, State, Step, System, UpdateResult,
 };
 use proptest::prelude::*;
 
@@ -47,7 +48,12 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn moves() -> impl Strategy<Value = Move> {
-    let running = prop_oneof![Just(Running::Same), Just(Running::New), Just(Running::Old)];
+    let running = prop_oneof![
+        1 => Just(Running::Same),
+        4 => Just(Running::New),
+        1 => Just(Running::Old),
+        1 => Just(Running::Other("rootfs.2".into())),
+    ];
     prop_oneof![
         4 => any::<bool>().prop_map(|last| Move::Next { last }),
         4 => (any::<bool>(), reason()).prop_map(|(good, reason)| Move::TaskEnds { good, reason }),
@@ -58,7 +64,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::Event(Event::Cancel { call: CALL })),
         1 => Just(Move::Event(Event::Proceed)),
         1 => Just(Move::Event(Event::Silent)),
-        1 => Just(Move::Event(Event::Confirmed)),
+        2 => Just(Move::Event(Event::Registered)),
         1 => Just(Move::Event(Event::Consent)),
         1 => Just(Move::Event(uri(""))),
         1 => Just(Move::Event(uri("coap://h/x"))),
@@ -82,11 +88,16 @@ struct World {
     persist_fails: u8,
     /// What the machine has recorded last is not durable.
     is_unsaved: bool,
+    boot: u32,
+    /// A server has answered since the agent was started.
+    is_registered: bool,
+    /// The installer needed no restart, or the mark of the slot was read back.
+    has_succeeded: bool,
 }
 
 impl World {
     fn new() -> Self {
-        let machine = Machine::start(config(Delivery::Both), None, &found(false), &at(0)).0;
+        let machine = Machine::start(config_of(1), None, &found(false), &at(0)).0;
         Self {
             machine,
             now: 0,
@@ -96,6 +107,9 @@ impl World {
             kill_after: None,
             persist_fails: 0,
             is_unsaved: false,
+            boot: 1,
+            is_registered: false,
+            has_succeeded: false,
         }
     }
 
@@ -110,7 +124,7 @@ impl World {
         while let Some(action) = actions.pop_front() {
             if let Some((after, running)) = self.kill_after.take() {
                 if place >= after {
-                    return self.restart(running);
+                    return self.restart(running, after);
                 }
                 self.kill_after = Some((after, running));
             }
@@ -137,9 +151,12 @@ impl World {
                     self.handle(Event::Stored(Ok(())));
                 }
                 Action::Discard => self.package = None,
-                Action::Inspect(_) | Action::LookUp(_) | Action::Install(_) => {
-                    self.task = Some(action);
-                }
+                Action::Inspect(_)
+                | Action::LookUp(_)
+                | Action::Install(_)
+                | Action::Check(_)
+                | Action::MarkGood(_)
+                | Action::Reject(_) => self.task = Some(action),
                 Action::Changed { .. } | Action::Reply(..) | Action::Reboot => {}
             }
         }
@@ -151,6 +168,8 @@ impl World {
         if std::mem::take(&mut self.is_unsaved) && record.state == State::Idle {
             self.package = None;
         }
+        // Until then a kill brings the last success back.
+        self.has_succeeded &= record.result == UpdateResult::Success;
         self.durable = Some(record);
     }
 
@@ -164,25 +183,45 @@ impl World {
             // One that is not recorded is removed after a restart.
             Action::Store { .. } => assert!(self.is_unsaved || state == State::Downloading),
             Action::Install(_) => assert_eq!((state, step), (State::Updating, Step::Installing)),
-            Action::Reboot => assert_eq!((state, step), (State::Updating, Step::Installed)),
+            Action::Reboot => {
+                let is_due = matches!(step, Step::Installed | Step::RollingBack);
+                assert!(self.is_unsaved || (state == State::Updating && is_due), "{step:?}");
+            }
+            Action::Check(_) => assert!(self.is_registered),
+            Action::MarkGood(_) => assert!(self.is_unsaved || step == Step::Confirming),
+            Action::Reject(_) => assert!(self.is_unsaved || step == Step::RollingBack),
             Action::Discard => assert_eq!(state, State::Idle),
             _ => {}
         }
     }
 
-    fn restart(&mut self, running: Running) {
+    fn restart(&mut self, running: Running, after: usize) {
         self.task = None;
         self.is_unsaved = false;
-        // A new system runs only once one is installed.
+        self.is_registered = false;
         let step = self.durable.as_ref().map(|record| (record.state, record.step));
-        let running = match step {
-            Some((State::Updating, Step::Installed | Step::OnTrial)) => running,
-            _ => Running::Same,
+        let (running, is_boot) = match step {
+            // A new system runs only once one is installed.
+            Some((State::Updating, Step::Installed)) => {
+                let is_boot = running != Running::Same;
+                (running, is_boot)
+            }
+            Some((State::Updating, Step::OnTrial | Step::Confirming | Step::RollingBack)) => {
+                match running {
+                    Running::Same | Running::New => (Running::New, after == 0),
+                    Running::Old | Running::Other(_) => (running, true),
+                }
+            }
+            _ => (Running::Same, false),
         };
+        if is_boot {
+            self.boot += 1;
+            self.now = 0;
+        }
         let found = Found { package: self.package.is_some(), running };
         let record = self.durable.as_ref().map(|record| Record::decode(&record.encode()).unwrap());
         let (machine, actions) =
-            Machine::start(config(Delivery::Both), record, &found, &at(self.now));
+            Machine::start(config_of(self.boot), record, &found, &at(self.now));
         self.machine = machine;
         self.carry_out(actions);
         let state = self.machine.record().state;
@@ -194,7 +233,10 @@ impl World {
 
     fn make(&mut self, step: Move) {
         match step {
-            Move::Event(event) => self.handle(event),
+            Move::Event(event) => {
+                self.is_registered |= event == Event::Registered;
+                self.handle(event);
+            }
             Move::Next { last } => {
                 let offset = match self.machine.record().state {
                     State::Downloading => self.package.unwrap_or_default(),
@@ -203,6 +245,7 @@ impl World {
                 self.handle(part(Some(101), offset, &[7; 16], last));
             }
             Move::TaskEnds { good, reason } => {
+                let end = || if good { Ok(()) } else { Err("why".to_owned()) };
                 let event = match self.task.take() {
                     Some(Action::Inspect(ticket)) if good => Event::Inspected(ticket, Ok(info())),
                     Some(Action::Inspect(ticket)) => Event::Inspected(ticket, Err(failure(reason))),
@@ -210,11 +253,18 @@ impl World {
                     Some(Action::Install(ticket)) if good => {
                         let end = match reason {
                             Reason::Other => Installed::Done,
-                            _ => Installed::NeedsReboot,
+                            _ => Installed::NeedsReboot(Some("rootfs.1".into())),
                         };
+                        self.has_succeeded |= end == Installed::Done;
                         Event::Installed(ticket, Ok(end))
                     }
                     Some(Action::Install(ticket)) => Event::Installed(ticket, Err(failure(reason))),
+                    Some(Action::Check(ticket)) => Event::Checked(ticket, end()),
+                    Some(Action::MarkGood(ticket)) => {
+                        self.has_succeeded |= good;
+                        Event::Marked(ticket, end())
+                    }
+                    Some(Action::Reject(ticket)) => Event::Rejected(ticket, end()),
                     _ => return,
                 };
                 self.handle(event);
@@ -232,6 +282,8 @@ impl World {
         let next = self.machine.next_timeout();
         assert!(next.is_none_or(|next| next > at(self.now).boot), "nothing due is left");
         let record = self.machine.record();
+        // OBJ-92
+        assert!(self.has_succeeded || record.result != UpdateResult::Success, "{record:?}");
         let has_package = matches!(record.state, State::Downloaded | State::Updating);
         assert_eq!(record.package.is_some(), has_package, "{record:?}");
         let is_updating = record.state == State::Updating;
@@ -239,6 +291,21 @@ impl World {
         let fits = (record.state == State::Idle) == self.package.is_none();
         assert!(self.is_unsaved || fits, "{record:?}");
     }
+}
+
+/// A trial that a history is long enough for.
+fn config_of(boot: u32) -> MachineConfig {
+    let (boot, trial) = (Some(format!("boot-{boot}")), Duration::from_secs(60));
+    MachineConfig { boot, trial, ..config(Delivery::Both) }
+}
+
+/// What few histories come to by themselves.
+fn up_to_the_trial() -> [Move; 9] {
+    let well = || Move::TaskEnds { good: true, reason: Reason::NoSpace };
+    let update = || Move::Event(Event::Update { call: CALL });
+    let kill = Move::Kill { after: 0, running: Running::New };
+    let (next, pass) = (Move::Next { last: true }, Move::Pass(40));
+    [next, well(), update(), pass, well(), well(), kill, update(), Move::Pass(1)]
 }
 
 fn found(package: bool) -> Found {
@@ -250,8 +317,15 @@ proptest! {
 
     /// OBJ-91, OBJ-97. Each record is one that a restart can go on from, and what is stored fits it.
     #[test]
-    fn no_history_and_no_kill_leaves_the_table(history in proptest::collection::vec(moves(), 1..60)) {
+    fn no_history_and_no_kill_leaves_the_table(
+        history in proptest::collection::vec(moves(), 1..60),
+        begins_on_trial in any::<bool>(),
+    ) {
         let mut world = World::new();
+        if begins_on_trial {
+            up_to_the_trial().into_iter().for_each(|step| world.make(step));
+            prop_assert_eq!(world.machine.record().step, Step::OnTrial);
+        }
         for step in history {
             world.make(step);
         }

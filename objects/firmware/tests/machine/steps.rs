@@ -95,7 +95,7 @@ fn the_installer_is_called_after_the_answer_and_the_notification() {
     };
     assert_eq!((record.step, record.slot.as_deref()), (Step::Installing, Some("rootfs.0")));
     assert_eq!(record.boot.as_deref(), Some("boot-1"));
-    let end = Event::Installed(*ticket, Ok(Installed::NeedsReboot));
+    let end = Event::Installed(*ticket, Ok(Installed::NeedsReboot(None)));
     let actions = machine.handle(&at(6), end);
     let [Action::Persist(record), Action::Reboot] = actions.as_slice() else {
         panic!("{actions:?}")
@@ -136,7 +136,7 @@ fn a_step_that_cannot_be_recorded_fails_the_update() {
     let mut waiting = downloaded(config(Delivery::Push));
     waiting.handle(&at(3), Event::Update { call: CALL });
     let (mut restarting, ticket) = installing(config(Delivery::Push));
-    restarting.handle(&at(5), Event::Installed(ticket, Ok(Installed::NeedsReboot)));
+    restarting.handle(&at(5), Event::Installed(ticket, Ok(Installed::NeedsReboot(None))));
     for mut machine in [waiting, installing(config(Delivery::Push)).0, restarting] {
         assert_eq!(machine.record().state, State::Updating);
         let actions = machine.handle(&at(6), full(true));

@@ -11,6 +11,7 @@ use lwm2m_model::{Instant, Now};
 
 pub(crate) const CALL: CallId = CallId(7);
 pub(crate) const SERVER: Option<u16> = Some(101);
+pub(crate) const TRIAL: Duration = Duration::from_secs(900);
 pub(crate) const WALL: i64 = 1_800_000_000;
 
 pub(crate) fn at(seconds: u64) -> Now {
@@ -19,7 +20,7 @@ pub(crate) fn at(seconds: u64) -> Now {
 }
 
 pub(crate) fn config(delivery: Delivery) -> MachineConfig {
-    MachineConfig { delivery, deferral: None, boot: Some("boot-1".into()) }
+    MachineConfig { delivery, deferral: None, boot: Some("boot-1".into()), trial: TRIAL }
 }
 
 pub(crate) fn found(package: bool) -> Found {
@@ -100,7 +101,12 @@ pub(crate) fn settings(settings: Settings) -> Event {
 /// The ticket of the task that the actions begin.
 pub(crate) fn ticket(actions: &[Action]) -> Ticket {
     let ticket = actions.iter().find_map(|action| match action {
-        Action::Inspect(ticket) | Action::LookUp(ticket) | Action::Install(ticket) => Some(*ticket),
+        Action::Inspect(ticket)
+        | Action::LookUp(ticket)
+        | Action::Install(ticket)
+        | Action::Check(ticket)
+        | Action::MarkGood(ticket)
+        | Action::Reject(ticket) => Some(*ticket),
         _ => None,
     });
     ticket.unwrap_or_else(|| panic!("no task in {actions:?}"))
