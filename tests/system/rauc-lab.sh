@@ -33,7 +33,8 @@
 #   RAUC_LAB_BUNDLES         the directory with the bundles
 #   RAUC_LAB_VERITY          1 if device-mapper is there, so that verity bundles
 #                            can be installed; else 0 (then only `plain` works)
-# Files: slots/{a,b}.img, boot/*, log/*. An installation of held-plain.raucb waits
+# Files: slots/{a,b}.img, boot/*, log/*. After the request of the boot loader that a file
+# run/die-after names (set-state, get-state...) the service is killed. An installation of held-plain.raucb waits
 # in its install-check hook until there is a file run/release.
 #
 # Settings: LAB_COMPATIBLE, LAB_SLOT_MB (16), LAB_IMAGE_MB (8), LAB_LARGE_MB (96),
@@ -201,6 +202,12 @@ make_device() { # LAB BUNDLES
 		get-current) cat "$d/current" ;;
 		*) echo "unknown request $1" >&2; exit 1 ;;
 		esac
+		# the service dies after this request, before it can answer for it
+		at=$d/../run/die-after
+		if [ "$(cat "$at" 2>/dev/null)" = "$1" ]; then
+			rm "$at"
+			kill -KILL "$(cat "$d/../run/rauc.pid")"
+		fi
 	SH
 	printf '%s\n' "$LAB_TRIES" >"$lab/boot/tries.max"
 	cat >"$lab/etc/system-info" <<-'SH'

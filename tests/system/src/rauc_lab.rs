@@ -170,6 +170,16 @@ impl RaucLab {
             .map_err(|e| LabError::system(format!("kill {id}"), e.into()))
     }
 
+    /// Kills the service with SIGKILL after its next request of this kind to the boot
+    /// loader, such as `set-state`, before it can answer for it.
+    ///
+    /// # Errors
+    /// [`LabError::System`].
+    pub fn kill_service_after(&self, request: &str) -> Result<(), LabError> {
+        let path = self.directory.join("run/die-after");
+        fs::write(&path, format!("{request}\n")).map_err(|e| LabError::system(path.display(), e))
+    }
+
     /// Starts the service again in the slot that is booted.
     ///
     /// # Errors

@@ -117,5 +117,5 @@ const FOREIGN: [Foreign; 8] = [
     Foreign { name: "python", what: "scenarios with Python's web server", least: 1, version: None },
     Foreign { name: "loss", what: "scenarios under loss", least: 4, version: None },
     Foreign { name: "slow-clock", what: "scenarios with a slow clock", least: 1, version: None },
-    Foreign { name: "rauc", what: "tests with RAUC", least: 19, version: Some(rauc) },
+    Foreign { name: "rauc", what: "tests with RAUC", least: 25, version: Some(rauc) },
 ];
