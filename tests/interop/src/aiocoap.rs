@@ -1,10 +1,12 @@
 //! aiocoap 0.4.17: a CoAP stack in Python, as LwM2M server and as plain client.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::program::{self, Output};
+use crate::libcoap::{free_address, wait_pong};
+use crate::program::{self, Output, Running};
 use crate::setup::{Setup, source_directory, target_directory};
 use crate::{Namespace, PeerError, Server};
 
@@ -90,6 +92,19 @@ impl Aiocoap {
 pub fn client(arguments: &[&str], limit: Duration) -> Result<Output, PeerError> {
     let mut command = Command::new(install()?.join("bin/aiocoap-client"));
     program::run(command.args(arguments), limit)
+}
+
+/// Starts aiocoap's file server, which serves the files below `root` until it is dropped.
+///
+/// # Errors
+/// As [`Aiocoap::start`].
+pub fn start_file_server(root: &Path) -> Result<(SocketAddr, Running), PeerError> {
+    let address = free_address()?;
+    let mut command = Command::new(install()?.join("bin/python"));
+    command.args(["-m", "aiocoap.cli.fileserver", "--bind", &address.to_string()]).arg(root);
+    let process = Running::start(&mut command)?;
+    wait_pong(address)?;
+    Ok((address, process))
 }
 
 /// The virtual environment.

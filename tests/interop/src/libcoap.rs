@@ -1,8 +1,9 @@
-//! libcoap 4.3.1's programs (Debian package `libcoap3-bin`), without security.
+//! libcoap 4.3.1's programs (Debian package `libcoap3-bin`).
 //!
 //! [`start_server`] takes Register, Update and De-register; [`Client`] sends requests to
 //! the device from the server's port, while the server runs: its socket is connected to
-//! the device, and the kernel prefers it for what that device sends.
+//! the device, and the kernel prefers it for what that device sends. [`start_package_server`]
+//! keeps what is put there, and gives it with and without security.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
@@ -15,7 +16,7 @@ use crate::program::{self, Output, Running};
 
 /// True if this machine has libcoap's programs.
 pub fn available() -> bool {
-    [CLIENT, SERVER].iter().all(|name| program::find(name).is_some())
+    [CLIENT, SERVER, SECURE_SERVER].iter().all(|name| program::find(name).is_some())
 }
 
 /// A running `coap-server` and its address.
@@ -42,6 +43,36 @@ pub fn start_server() -> Result<CoapServer, PeerError> {
     let process = Running::start(&mut command)?;
     wait_pong(address)?;
     Ok(CoapServer { address, process })
+}
+
+/// Starts `coap-server` so that it keeps what is put there ([`put_file`]). The port after
+/// its own is secured with `key`, for every identity.
+///
+/// # Errors
+/// As [`start_server`].
+pub fn start_package_server(key: &str) -> Result<CoapServer, PeerError> {
+    let address = free_address()?;
+    let mut command = Command::new(SECURE_SERVER);
+    command.args(["-A", &address.ip().to_string(), "-p", &address.port().to_string()]);
+    command.args(["-d", "10", "-k", key]);
+    let process = Running::start(&mut command)?;
+    wait_pong(address)?;
+    Ok(CoapServer { address, process })
+}
+
+/// Puts a file to a server, in blocks of 1024.
+///
+/// # Errors
+/// [`PeerError::System`] if the client cannot be started.
+pub fn put_file(
+    server: SocketAddr,
+    path: &str,
+    file: &std::path::Path,
+    limit: Duration,
+) -> Result<Output, PeerError> {
+    let mut command = Command::new(CLIENT);
+    command.args(["-m", "put", "-b", "1024", "-v", "6", "-f"]).arg(file);
+    program::run(command.arg(format!("coap://{server}{path}")), limit)
 }
 
 impl CoapServer {
@@ -114,14 +145,14 @@ impl Client {
 }
 
 /// An address that was free a moment ago: libcoap's programs do not tell what port 0 became.
-fn free_address() -> Result<SocketAddr, PeerError> {
+pub(crate) fn free_address() -> Result<SocketAddr, PeerError> {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|socket| socket.local_addr())
         .map_err(|e| PeerError::system("find a free port", e))
 }
 
 /// Pings (RFC 7252 4.3) until the server answers with a Reset.
-fn wait_pong(address: SocketAddr) -> Result<(), PeerError> {
+pub(crate) fn wait_pong(address: SocketAddr) -> Result<(), PeerError> {
     let system = |e| PeerError::system(format!("ping {address}"), e);
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(system)?;
     socket.connect(address).map_err(system)?;
@@ -136,11 +167,12 @@ fn wait_pong(address: SocketAddr) -> Result<(), PeerError> {
         }
         std::thread::sleep(PING_INTERVAL);
     }
-    Err(PeerError::Silent { peer: "libcoap", waited: START_LIMIT })
+    Err(PeerError::Silent { peer: "the CoAP server", waited: START_LIMIT })
 }
 
 const CLIENT: &str = "coap-client-notls";
 const SERVER: &str = "coap-server-notls";
+const SECURE_SERVER: &str = "coap-server-openssl";
 /// An empty confirmable message with message id 1.
 const PING: [u8; 4] = [0x40, 0x00, 0x00, 0x01];
 const PING_INTERVAL: Duration = Duration::from_millis(50);
