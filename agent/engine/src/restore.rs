@@ -48,8 +48,6 @@ impl Engine {
                 }
                 // What links left behind is of use for an account that is still there.
                 Record::Session(session) => self.servers.contains_key(&session.server),
-                // The firmware object's, once it uses them.
-                Record::Update(_) | Record::Counter(_) => true,
             };
             if !is_taken {
                 self.mark(key);
@@ -151,7 +149,7 @@ impl Engine {
             }
             Key::Observation(id, token) => self.observation_record(*id, token),
             Key::Registration(id) => self.registration_record(*id),
-            Key::Session(_) | Key::Update(_) | Key::Counter => None,
+            Key::Session(_) => None,
         };
         record.map_or_else(|| Change::Remove(key.clone()), Change::Put)
     }
@@ -245,14 +243,7 @@ impl Engine {
             lifetime: registration.known.lifetime,
             binding: registration.known.binding.clone(),
             objects: registration.known.objects,
-            answered: Moment {
-                boot: self.config.boot,
-                at: registration.confirmed,
-                wall: self.now.wall.map(|wall| {
-                    let ago = (self.now.boot - registration.confirmed).as_millis();
-                    wall.saturating_sub(i64::try_from(ago).unwrap_or(i64::MAX))
-                }),
-            },
+            answered: Moment { boot: self.config.boot, at: registration.confirmed },
         }))
     }
 

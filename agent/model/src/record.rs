@@ -21,12 +21,6 @@ pub enum Record {
     Registration(Registration),
     /// A DTLS session that can be resumed.
     Session(Session),
-    /// How far an update is. Unused so far: the firmware object has a file of its own.
-    Update(Update),
-    /// The number of the last step of an update, which never goes back: it orders
-    /// the steps, since a clock may be set (the store refuses a lower one). Unused so
-    /// far, as [`Record::Update`].
-    Counter(u64),
 }
 
 /// What names a record.
@@ -42,10 +36,6 @@ pub enum Key {
     Registration(u16),
     /// By Short Server ID.
     Session(u16),
-    /// By the instance of the object that updates.
-    Update(Path),
-    /// There is one.
-    Counter,
 }
 
 /// A change of what is remembered.
@@ -132,8 +122,6 @@ pub struct Moment {
     pub boot: BootId,
     /// Time since that boot.
     pub at: Instant,
-    /// Unix time in milliseconds, for people who look into the store: nothing reads it.
-    pub wall: Option<i64>,
 }
 
 /// What tells one boot of the system from another (`/proc/sys/kernel/random/boot_id`).
@@ -158,15 +146,6 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The state of an update, in the format of the object that carries it out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Update {
-    /// The instance of that object, as `/5/0`.
-    pub path: Path,
-    /// Bytes that begin with the version of their format.
-    pub state: Vec<u8>,
-}
-
 impl Record {
     /// What names this record.
     pub fn key(&self) -> Key {
@@ -176,8 +155,6 @@ impl Record {
             Self::Observation(held) => Key::Observation(held.server, held.token.clone()),
             Self::Registration(registration) => Key::Registration(registration.server),
             Self::Session(session) => Key::Session(session.server),
-            Self::Update(update) => Key::Update(update.path.clone()),
-            Self::Counter(_) => Key::Counter,
         }
     }
 }
@@ -191,8 +168,6 @@ impl fmt::Display for Key {
             Self::Observation(server, _) => write!(f, "observation of server {server}"),
             Self::Registration(server) => write!(f, "registration of server {server}"),
             Self::Session(server) => write!(f, "session of server {server}"),
-            Self::Update(path) => write!(f, "update of {path}"),
-            Self::Counter => f.write_str("counter"),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lwm2m_model::record::{Change, Key, Record};
+use lwm2m_model::record::{Change, Record};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use crate::StoreError;
 use crate::encode::{Row, RowFault, decode, encode, encode_key};
@@ -81,7 +81,6 @@ impl Database {
 
     /// Makes the changes, all or none; they are on the medium when this returns.
     pub(crate) fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        self.check_counter(changes)?;
         let steps = changes.iter().map(Step::new).collect::<Result<Vec<_>, _>>()?;
         self.transact(|transaction| steps.iter().try_for_each(|step| step.make(transaction)))
     }
@@ -112,42 +111,7 @@ impl Database {
                 work(&transaction)?;
                 transaction.commit()
             })
-            .map_err(|error| StoreError::sqlite(&self.path, error))
-    }
-
-    fn check_counter(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut stored = None;
-        for change in changes {
-            let next = match change {
-                Change::Put(Record::Counter(next)) => Some(*next),
-                Change::Remove(Key::Counter) => None,
-                Change::Put(_) | Change::Remove(_) => continue,
-            };
-            let known = match stored {
-                Some(known) => known,
-                None => self.counter()?,
-            };
-            stored = Some(
-                next.filter(|next| *next >= known)
-                    .ok_or(StoreError::CounterBack { stored: known })?,
-            );
-        }
-        Ok(())
-    }
-
-    /// The counter; 0 before it is first written.
-    fn counter(&self) -> Result<u64, StoreError> {
-        let (kind, key) = encode_key(&Key::Counter);
-        let row = self.connection.query_row(
-            "SELECT kind, key, value, checksum FROM record WHERE kind = ? AND key = ?",
-            params![kind, key],
-            row,
-        );
-        match row.optional().map_err(|error| self.failed(error))?.map(|row| decode(&row)) {
-            None => Ok(0),
-            Some(Ok(Record::Counter(value))) => Ok(value),
-            Some(_) => Err(StoreError::Damaged { path: self.path.clone() }),
-        }
+            .map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {

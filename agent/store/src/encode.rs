@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 
 use lwm2m_model::record::{
-    Account, Attached, BootId, Fingerprint, Key, Moment, Observation, Record, Registration,
-    Session, Update,
+    Account, Attached, BootId, Fingerprint, Key, Moment, Observation, Record, Registration, Session,
 };
 use lwm2m_model::{Attributes, ContentFormat, Instant, ObjectLink, Value, Version};
 use minicbor::bytes::{ByteArray, ByteSlice, ByteVec};
@@ -43,20 +42,11 @@ enum Kind {
     Observation = 3,
     Registration = 4,
     Session = 5,
-    Update = 6,
-    Counter = 7,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Account,
-        Self::Attached,
-        Self::Observation,
-        Self::Registration,
-        Self::Session,
-        Self::Update,
-        Self::Counter,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Account, Self::Attached, Self::Observation, Self::Registration, Self::Session];
 
     /// The version of the format that is written.
     const fn version(self) -> u8 {
@@ -65,9 +55,7 @@ impl Kind {
             | Self::Attached
             | Self::Observation
             | Self::Registration
-            | Self::Session
-            | Self::Update
-            | Self::Counter => 1,
+            | Self::Session => 1,
         }
     }
 }
@@ -97,8 +85,6 @@ pub(crate) fn encode_key(key: &Key) -> (i64, Vec<u8>) {
         }
         Key::Registration(server) => (Kind::Registration, cbor((server,))),
         Key::Session(server) => (Kind::Session, cbor((server,))),
-        Key::Update(path) => (Kind::Update, cbor((path.to_string(),))),
-        Key::Counter => (Kind::Counter, cbor::<[u8; 0]>([])),
     };
     (kind as i64, bytes)
 }
@@ -122,7 +108,7 @@ fn encode_value(record: &Record) -> Vec<u8> {
             held.unused_sequence,
         )),
         Record::Registration(registration) => {
-            let Moment { boot, at, wall } = registration.answered;
+            let Moment { boot, at } = registration.answered;
             cbor((
                 Kind::Registration.version(),
                 &registration.location,
@@ -135,16 +121,11 @@ fn encode_value(record: &Record) -> Vec<u8> {
                 registration.objects.0,
                 ByteArray::from(boot.0),
                 nanos(at),
-                wall,
             ))
         }
         Record::Session(session) => {
             cbor((Kind::Session.version(), <&ByteSlice>::from(session.secret.as_slice())))
         }
-        Record::Update(update) => {
-            cbor((Kind::Update.version(), <&ByteSlice>::from(update.state.as_slice())))
-        }
-        Record::Counter(value) => cbor((Kind::Counter.version(), value)),
     }
 }
 
@@ -210,26 +191,16 @@ fn decode_known(kind: Kind, key: &[u8], value: &[u8]) -> Option<Record> {
             let (_, secret): (u8, ByteVec) = read(value)?;
             Record::Session(Session { server, secret: secret.into() })
         }
-        Kind::Update => {
-            let (path,): (String,) = read(key)?;
-            let (_, state): (u8, ByteVec) = read(value)?;
-            Record::Update(Update { path: path.parse().ok()?, state: state.into() })
-        }
-        Kind::Counter => {
-            let []: [u8; 0] = read(key)?;
-            let (_, value): (u8, u64) = read(value)?;
-            Record::Counter(value)
-        }
     })
 }
 
 /// Version of the format, then the fields in their order.
 type RegistrationValue =
-    (u8, Vec<String>, u8, u8, String, u64, u32, String, u64, ByteArray<16>, u64, Option<i64>);
+    (u8, Vec<String>, u8, u8, String, u64, u32, String, u64, ByteArray<16>, u64);
 
 fn decode_registration(key: &[u8], value: &[u8]) -> Option<Registration> {
     let (server,): (u16,) = read(key)?;
-    let (_, location, major, minor, endpoint, account, lifetime, binding, objects, boot, at, wall) =
+    let (_, location, major, minor, endpoint, account, lifetime, binding, objects, boot, at) =
         read::<RegistrationValue>(value)?;
     let at = Instant::from_boot(std::time::Duration::from_nanos(at));
     Some(Registration {
@@ -241,7 +212,7 @@ fn decode_registration(key: &[u8], value: &[u8]) -> Option<Registration> {
         lifetime,
         binding,
         objects: Fingerprint(objects),
-        answered: Moment { boot: BootId(*boot), at, wall },
+        answered: Moment { boot: BootId(*boot), at },
     })
 }
 

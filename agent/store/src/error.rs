@@ -54,12 +54,6 @@ pub enum StoreError {
         /// Bytes of key and value.
         size: usize,
     },
-    /// The counter was about to go back or away.
-    #[error("the counter stands at {stored}: it only goes up")]
-    CounterBack {
-        /// Its value.
-        stored: u64,
-    },
     /// Too many files have been set aside, and this one must not be lost.
     #[error("store {} is of a newer version, and there is no name left to set it aside", .path.display())]
     NoNameLeft {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::{NAME, SLOT, number_of, open, scratch, state, step, store_at};
-use lwm2m_model::record::{Change, Key, Record, Update};
+use lwm2m_model::record::{Change, Key, Record, Session};
 use lwm2m_store::{Found, MAX_STORE, Store, StoreError};
 use rusqlite::Connection;
 
@@ -16,6 +16,11 @@ fn names(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// A record of this size and a few bytes.
+fn session(server: u16, size: usize) -> Change {
+    Change::Put(Record::Session(Session { server, secret: vec![0; size] }))
 }
 
 /// Changes a store behind its back.
@@ -87,33 +92,13 @@ fn a_directory_that_is_missing_or_none_is_named() {
 fn a_commit_is_made_whole_or_not_at_all() {
     let directory = scratch();
     let mut store = store_at(directory.path(), 2);
-    let too_large = Update { path: lwm2m_model::Path::instance(5, 0), state: vec![0; 20_000] };
     let mut changes = step(3);
-    changes.push(Change::Put(Record::Update(too_large)));
+    changes.push(session(103, 20_000));
     let error = store.commit(&changes).unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { .. }), "{error}");
     store.commit(&[]).unwrap();
     drop(store);
     assert_eq!(number_of(&open(directory.path()).records), 2);
-}
-
-/// The steps of an update are ordered by it.
-#[test]
-fn the_counter_never_goes_back_or_away() {
-    let directory = scratch();
-    let mut store = open(directory.path()).store;
-    let put = |value| Change::Put(Record::Counter(value));
-    let back = |result: Result<(), StoreError>, stored: u64| match result.unwrap_err() {
-        StoreError::CounterBack { stored: known } => assert_eq!(known, stored),
-        other => panic!("{other}"),
-    };
-    store.commit(&[put(5), put(6)]).unwrap();
-    store.commit(&[put(6)]).unwrap();
-    back(store.commit(&[put(5)]), 6);
-    back(store.commit(&[put(9), put(8)]), 9);
-    back(store.commit(&[Change::Remove(Key::Counter)]), 6);
-    drop(store);
-    assert_eq!(open(directory.path()).records, [Record::Counter(6)]);
 }
 
 #[test]
@@ -138,7 +123,7 @@ fn a_small_change_costs_one_page() {
     let length = || fs::metadata(&log).unwrap().len();
     for value in 3..9 {
         let before = length();
-        store.commit(&[Change::Put(Record::Counter(value))]).unwrap();
+        store.commit(&[session(103, value)]).unwrap();
         assert_eq!(length() - before, 24 + 4096);
     }
 }
@@ -147,23 +132,18 @@ fn a_small_change_costs_one_page() {
 fn a_full_store_refuses_more_and_takes_less() {
     let directory = scratch();
     let mut store = store_at(directory.path(), 1);
-    let update = |instance| {
-        let path = lwm2m_model::Path::instance(5, instance);
-        Change::Put(Record::Update(Update { path, state: vec![0; 12_000] }))
-    };
-    let mut instance = 1;
+    let mut server = 1000;
     let error = loop {
-        match store.commit(&[update(instance), update(instance + 1)]) {
-            Ok(()) => instance += 2,
+        match store.commit(&[session(server, 12_000), session(server + 1, 12_000)]) {
+            Ok(()) => server += 2,
             Err(error) => break error,
         }
     };
     assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
     let size = fs::metadata(store.path()).unwrap().len();
     assert!(size <= MAX_STORE as u64, "{size}");
-    let removals: Vec<_> = (1..instance)
-        .map(|instance| Change::Remove(Key::Update(lwm2m_model::Path::instance(5, instance))))
-        .collect();
+    let removals: Vec<_> =
+        (1000..server).map(|server| Change::Remove(Key::Session(server))).collect();
     store.commit(&removals).unwrap();
     store.commit(&step(2)).unwrap();
     drop(store);
@@ -196,7 +176,7 @@ fn a_damaged_store_is_set_aside_with_its_log() {
 #[test]
 fn what_is_wrong_with_a_store_is_said() {
     for (statements, reason) in [
-        ("UPDATE record SET value = x'82190065' WHERE kind = 7", "a record of kind 7 is wrong"),
+        ("UPDATE record SET value = x'82190065' WHERE kind = 5", "a record of kind 5 is wrong"),
         ("UPDATE record SET key = x'' WHERE kind = 1", "a record of kind 1 is wrong"),
         ("PRAGMA application_id = 1", "this is another program's database"),
         ("PRAGMA user_version = 0", "this is another program's database"),
@@ -220,8 +200,8 @@ fn what_is_wrong_with_a_store_is_said() {
 fn a_newer_store_is_kept_whatever_happens() {
     let newer = [
         "PRAGMA user_version = 2; DROP TABLE record; CREATE TABLE other (a)",
-        // A counter in a second version of its format, and a kind that we do not know.
-        "UPDATE record SET value = x'820201', checksum = 2729225683844727135 WHERE kind = 7",
+        // An account in a second version of its format.
+        "UPDATE record SET value = x'820201', checksum = -3079329797781681921 WHERE kind = 1",
     ];
     let directory = scratch();
     for number in 1..=9 {

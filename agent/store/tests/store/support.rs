@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lwm2m_model::record::{
     Account, Attached, BootId, Change, Fingerprint, Key, Moment, Observation, Record, Registration,
-    Session, Update,
+    Session,
 };
 use lwm2m_model::{Attributes, ContentFormat, Instant, Value, Version};
 use lwm2m_store::{Opened, Store};
@@ -48,14 +48,13 @@ pub(crate) fn state(number: u8) -> Vec<Record> {
             lifetime: number.into(),
             binding: "U".into(),
             objects: Fingerprint(8),
-            answered: Moment { boot: BootId([number; 16]), at: Instant::ZERO, wall: None },
+            answered: Moment { boot: BootId([number; 16]), at: Instant::ZERO },
         }),
         Record::Session(Session { server: 101, secret: vec![number; 700] }),
-        Record::Update(Update {
-            path: lwm2m_model::Path::instance(5, 0),
-            state: vec![number; usize::from(number) * 1613 % 13_001],
+        Record::Session(Session {
+            server: 102,
+            secret: vec![number; usize::from(number) * 1613 % 13_001],
         }),
-        Record::Counter(number.into()),
     ]
 }
 
@@ -72,10 +71,11 @@ pub(crate) fn step(number: u8) -> Vec<Change> {
 
 /// Which state the records are; a mixture fails the test.
 pub(crate) fn number_of(records: &[Record]) -> u8 {
-    let number = match records.last() {
-        Some(Record::Counter(number)) => u8::try_from(*number).unwrap(),
-        _ => 0,
-    };
+    let number = records.iter().find_map(|record| match record {
+        Record::Registration(registration) => Some(u8::try_from(registration.lifetime).unwrap()),
+        _ => None,
+    });
+    let number = number.unwrap_or(0);
     assert_eq!(records, state(number), "not the state after {number} steps");
     number
 }
