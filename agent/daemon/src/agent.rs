@@ -285,6 +285,10 @@ impl Agent {
                     self.links.open(link, server, &uri, security.unwrap_or(LinkSecurity::NoSec));
                 }
                 Output::CloseLink { link } => self.links.close(link),
+                Output::ForgetLinks { server } => {
+                    self.links.forget_memory(server);
+                    self.keeper.forget(server);
+                }
                 Output::Call(call) => {
                     if let Some(result) = self.objects.call(&call) {
                         let reply = Input::Reply { call: call.id, result };

@@ -24,6 +24,7 @@ pub fn message_id(event: &Event) -> Option<&'static str> {
         Event::Refused { .. } => "ecc812cacba34f4a9eaa84e1648a4965",
         Event::Done { .. } => "e9b7051b219f4cb1a3a5605f61870b24",
         Event::StreamEnded { .. } => "35ab88c609a743ce884d7e78f10fea4c",
+        Event::FactoryReset => "cf1ff1ee2b214ecdb525713d52871145",
         Event::NotPersisted { .. } => "db21974b234d45a38eb8d75b6c935074",
         _ => return None,
     })
@@ -125,6 +126,13 @@ fn line(event: &Event, now: Instant) -> Option<Line> {
         Event::StreamEnded { server, path, reason } => Line {
             path: Some(path.to_string()),
             ..line(Level::INFO, *server, format!("Write {path} broke off: {reason}"))
+        },
+        Event::FactoryReset => Line {
+            level: Level::INFO,
+            text: "factory reset: what servers have written is removed".into(),
+            server: None,
+            path: None,
+            result: None,
         },
         Event::NotPersisted { reason } => Line {
             level: Level::WARN,
@@ -251,14 +259,17 @@ mod tests {
         let line = line(&event, at(1000)).unwrap();
         assert_eq!((line.level, line.server), (Level::WARN, None));
         assert_eq!(line.text, "what has changed cannot be stored: disk full");
+        let line = super::line(&Event::FactoryReset, at(1000)).unwrap();
+        assert_eq!((line.level, line.server), (Level::INFO, None));
+        assert_eq!(line.text, "factory reset: what servers have written is removed");
     }
 
     #[test]
     fn every_kind_has_its_own_message_id() {
-        let of_device = Event::NotPersisted { reason: String::new() };
+        let of_device = [Event::NotPersisted { reason: String::new() }, Event::FactoryReset];
         let mut ids: Vec<_> = events().iter().filter_map(|(event, ..)| message_id(event)).collect();
         assert_eq!(ids.len(), events().len());
-        ids.extend(message_id(&of_device));
+        ids.extend(of_device.iter().filter_map(message_id));
         assert!(ids.iter().all(|id| id.len() == 32));
         // AttemptFailed is in the table twice.
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len() - 1);

@@ -108,6 +108,11 @@ impl Keeper {
         }
     }
 
+    /// Drops what the last link to a server has left behind, if it is yet to be written.
+    pub(crate) fn forget(&mut self, server: u16) {
+        self.sessions.remove(&server);
+    }
+
     /// True if everything has been written that was to be.
     pub(crate) fn is_idle(&self) -> bool {
         self.under_way.is_none()

@@ -9,7 +9,7 @@ use lwm2m_model::{Instant, Now, ObjectDef, Path, Request, objects};
 
 use crate::dispatch::{Job, OpenCall, Origin};
 use crate::observations::Observations;
-use crate::persistence::Persistence;
+use crate::persistence::{Deed, Persistence};
 use crate::server::{Phase, Server, Then};
 use crate::stream::{Part, Streams, streamable};
 use crate::{
@@ -278,6 +278,8 @@ impl Engine {
             Command::Wake { server } => self.for_each(server, Self::wake_up),
             Command::Stop { deregister } => self.stop(deregister),
             Command::Accounts(accounts) => self.accounts(accounts),
+            Command::FactoryReset { id } => self.promise(Deed::ForgetAll { request: id }),
+            Command::Recall(records) => self.recall(records),
             Command::Monitor(monitor) => self.monitor = monitor == Monitor::On,
         }
     }

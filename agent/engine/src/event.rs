@@ -124,6 +124,8 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// What servers have written is gone from the medium, and from the accounts.
+    FactoryReset,
     /// What has changed could not be stored; requests that depend on it are refused
     /// until it can.
     NotPersisted {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lwm2m_model::record::Change;
+use lwm2m_model::record::{Change, Record};
 use lwm2m_model::{Entry, ObjectDef, Path, Request, RequestError};
 
 use crate::{Account, Call, CallId, CallResult, Event};
@@ -128,6 +128,15 @@ pub enum Command {
     },
     /// The accounts of a configuration that was read again.
     Accounts(Vec<Account>),
+    /// Forget what servers have written, and begin anew with the accounts as they are
+    /// configured; answered by [`Output::LocalReply`] when that is on the medium.
+    FactoryReset {
+        /// Chosen by the caller; named in the reply.
+        id: u64,
+    },
+    /// A store that could not be read at the start can be used; this is what it holds.
+    /// What servers wrote to accounts and attached counts again.
+    Recall(Vec<Record>),
     /// Whether [`Event::Message`] is wanted.
     Monitor(Monitor),
 }
@@ -197,6 +206,11 @@ pub enum Output {
         /// The link.
         link: LinkId,
     },
+    /// What links to this server have left behind is of no use any more.
+    ForgetLinks {
+        /// The server.
+        server: u16,
+    },
     /// Ask an object.
     Call(Call),
     /// Make these changes outlive a power cut, all of them or none; answered by
@@ -204,7 +218,7 @@ pub enum Output {
     Persist {
         /// Its name.
         ticket: Ticket,
-        /// The changes, no two of the same key.
+        /// The changes, no two of the same key; `RemoveAll` comes alone.
         changes: Vec<Change>,
     },
     /// What is observed, or is no more: an object whose values have no event

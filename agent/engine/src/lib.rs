@@ -29,6 +29,7 @@ mod persistence;
 mod queue_mode;
 mod registration;
 mod reply;
+mod reset;
 mod restore;
 mod server;
 mod server_object;

@@ -9,6 +9,8 @@
 //!    one that touches what another of them does, and what is marked.
 //! 4. A commit fails: its deeds are refused with 5.00 and have changed nothing. What was
 //!    marked is tried again later, by itself.
+//!
+//! To forget everything is a deed too, with a commit of its own.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -53,6 +55,8 @@ pub(crate) enum Deed {
         /// The server has cancelled it, or registered anew: it is a Read after all.
         is_void: bool,
     },
+    /// The factory reset that the operator has asked for by this request.
+    ForgetAll { request: u64 },
 }
 
 /// What a deed comes to.
@@ -71,7 +75,14 @@ struct Commit {
     ticket: Ticket,
     changes: Vec<Change>,
     deeds: Vec<Deed>,
-    has_marked: bool,
+    marked: Marked,
+}
+
+/// Whether what was marked is in a commit; where everything is removed it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marked {
+    Included,
+    Left,
 }
 
 /// When what is marked is tried again.
@@ -154,7 +165,7 @@ impl Persistence {
 
     /// A commit was done: one of what was marked proves that trying again is over.
     fn succeeded(&mut self, now: Instant, commit: &Commit) {
-        if commit.has_marked || self.marked.is_empty() {
+        if commit.marked == Marked::Included || self.marked.is_empty() {
             self.retry = None;
         } else if let Some(retry) = &mut self.retry {
             retry.at = now;
@@ -203,7 +214,17 @@ impl Engine {
         let mut changes: BTreeMap<Key, Change> = BTreeMap::new();
         let mut deeds = Vec::new();
         while let Some(mut deed) = self.persistence.deeds.pop_front() {
-            let key = self.key_of(&deed);
+            let Some(key) = self.key_of(&deed) else {
+                if deeds.is_empty() {
+                    return self.begin_commit(
+                        vec![Change::RemoveAll],
+                        vec![deed],
+                        Marked::Included,
+                    );
+                }
+                self.persistence.deeds.push_front(deed);
+                break;
+            };
             if changes.keys().any(|other| touches(other, &key)) {
                 self.persistence.deeds.push_front(deed);
                 break;
@@ -225,8 +246,9 @@ impl Engine {
         }
         let now = self.now.boot;
         let is_due = |retry: &Retry| deeds.is_empty() && retry.at <= now;
-        let has_marked = self.persistence.retry.as_ref().is_none_or(is_due);
-        while has_marked
+        let is_time = self.persistence.retry.as_ref().is_none_or(is_due);
+        let marked = if is_time { Marked::Included } else { Marked::Left };
+        while marked == Marked::Included
             && changes.len() < MAX_CHANGES
             && let Some(key) = self.persistence.marked.pop_first()
         {
@@ -236,11 +258,14 @@ impl Engine {
         if changes.is_empty() {
             return;
         }
+        self.begin_commit(changes.into_values().collect(), deeds, marked);
+    }
+
+    fn begin_commit(&mut self, changes: Vec<Change>, deeds: Vec<Deed>, marked: Marked) {
         let ticket = Ticket(self.persistence.next_ticket);
         self.persistence.next_ticket += 1;
-        let changes: Vec<Change> = changes.into_values().collect();
         self.outputs.push_back(Output::Persist { ticket, changes: changes.clone() });
-        self.persistence.under_way = Some(Commit { ticket, changes, deeds, has_marked });
+        self.persistence.under_way = Some(Commit { ticket, changes, deeds, marked });
     }
 
     /// What came of a commit.
@@ -263,9 +288,13 @@ impl Engine {
             }
             Err(reason) => {
                 self.persistence.failed(now, reason.clone());
-                for change in &commit.changes {
+                for change in commit.changes {
                     // Perhaps it did reach the medium: what is so is written over it.
-                    self.persistence.mark(key_of_change(change));
+                    match change {
+                        Change::Put(record) => self.mark(record.key()),
+                        Change::Remove(key) => self.mark(key),
+                        Change::RemoveAll => self.mark_all(),
+                    }
                 }
                 for deed in deeds {
                     let why = format!("it could not be stored: {reason}");
@@ -276,9 +305,9 @@ impl Engine {
         }
     }
 
-    /// The record that a deed changes.
-    fn key_of(&self, deed: &Deed) -> Key {
-        match deed {
+    /// The record that a deed changes; `None` for all of them.
+    fn key_of(&self, deed: &Deed) -> Option<Key> {
+        Some(match deed {
             Deed::Write { call, .. } => {
                 // One that is gone is refused when it is prepared.
                 Key::Account(self.account_at(&call.path).unwrap_or_default())
@@ -288,7 +317,8 @@ impl Engine {
                 let (server, token) = observer_of(job);
                 Key::Observation(server, token.as_bytes().to_vec())
             }
-        }
+            Deed::ForgetAll { .. } => return None,
+        })
     }
 
     /// What a deed changes on the medium, with `begun` observations about to begin.
@@ -301,6 +331,7 @@ impl Engine {
             Deed::Attach { server, job, update } => {
                 self.attached_change(*server, &job.path, update)?
             }
+            Deed::ForgetAll { .. } => Some(Change::RemoveAll),
             Deed::Observe { is_void: true, .. } => None,
             Deed::Observe { job, format, own, .. } => {
                 let (id, token) = observer_of(job);
@@ -317,6 +348,7 @@ impl Engine {
     /// Does a deed that is on the medium, and answers.
     fn carry_out(&mut self, deed: Deed) {
         let key = self.key_of(&deed);
+        let again = |engine: &mut Self| key.into_iter().for_each(|key| engine.mark(key));
         match deed {
             Deed::Write { call, job } => {
                 let result = self.server_object(&call);
@@ -332,7 +364,7 @@ impl Engine {
                 });
                 match outcome {
                     Ok(_) => self.attributes_changed(Some(server), &job.path),
-                    Err(_) => self.mark(key),
+                    Err(_) => again(self),
                 }
                 self.answer(&job, outcome);
             }
@@ -345,13 +377,35 @@ impl Engine {
                     Answer::Values { entries, format, observe }
                 });
                 if !matches!(outcome, Ok(Answer::Values { observe: Some(_), .. })) {
-                    self.mark(key);
+                    again(self);
                 }
                 self.answer(&job, outcome);
                 for path in &changed {
                     self.changed(path);
                 }
             }
+            Deed::ForgetAll { request } => {
+                self.forget_all();
+                self.outputs.push_back(Output::LocalReply { id: request, result: Ok(Vec::new()) });
+            }
+        }
+    }
+
+    /// Refuses what waits to be stored, but for another reset.
+    pub(crate) fn refuse_waiting(&mut self, error: &RequestError) {
+        let is_reset = |deed: &Deed| matches!(deed, Deed::ForgetAll { .. });
+        let waiting = std::mem::take(&mut self.persistence.deeds);
+        let (resets, refused): (VecDeque<_>, VecDeque<_>) = waiting.into_iter().partition(is_reset);
+        self.persistence.deeds = resets;
+        for deed in refused {
+            self.refuse(deed, error.clone());
+        }
+    }
+
+    /// What is marked is tried at once: the store is another one.
+    pub(crate) fn retry_commit(&mut self) {
+        if let Some(retry) = &mut self.persistence.retry {
+            retry.at = self.now.boot;
         }
     }
 
@@ -359,14 +413,10 @@ impl Engine {
         match deed {
             Deed::Write { call, job } => self.complete(call.id, Pending::Act { job }, Err(error)),
             Deed::Attach { job, .. } | Deed::Observe { job, .. } => self.answer(&job, Err(error)),
+            Deed::ForgetAll { request: id } => {
+                self.outputs.push_back(Output::LocalReply { id, result: Err(error) });
+            }
         }
-    }
-}
-
-fn key_of_change(change: &Change) -> Key {
-    match change {
-        Change::Put(record) => record.key(),
-        Change::Remove(key) => key.clone(),
     }
 }
 

@@ -521,6 +521,15 @@ impl Engine {
                 self.outputs.push_back(Output::Event(Event::Disabled { server: id, until }));
                 "the server disabled itself"
             }
+            Then::BeginAnew => {
+                server.begin_anew(self.config.version, self.now.boot);
+                if self.stopping {
+                    server.phase = Phase::Stopped;
+                }
+                self.outputs.push_back(Output::ForgetLinks { server: id });
+                self.mark(Key::Session(id));
+                "the device forgets what the server wrote"
+            }
         };
         if had_registration {
             self.mark(Key::Registration(id));

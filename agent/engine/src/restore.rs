@@ -136,6 +136,38 @@ impl Engine {
         self.changed(&path);
     }
 
+    // A store that comes late.
+
+    /// Takes over what servers wrote before, from a store that could not be read at the
+    /// start. Nothing was written to accounts meanwhile, since every commit has failed.
+    /// Registrations and what hangs on them have begun anew.
+    pub(crate) fn recall(&mut self, records: Vec<Record>) {
+        for record in records {
+            let key = record.key();
+            let is_taken = match record {
+                Record::Account(account) => {
+                    let is_taken = self.restore_account(&account);
+                    self.account_differs(account.server);
+                    is_taken
+                }
+                Record::Attached(attached) => {
+                    let id = attached.server;
+                    let server = self.servers.get_mut(&id);
+                    let is_taken = server.is_some_and(|server| {
+                        server.attached.set(&attached.path, attached.attributes)
+                    });
+                    self.attributes_changed(Some(id), &attached.path);
+                    is_taken
+                }
+                Record::Registration(_) | Record::Observation(_) | Record::Session(_) => false,
+            };
+            if !is_taken {
+                self.mark(key);
+            }
+        }
+        self.retry_commit();
+    }
+
     // Records of what is so.
 
     /// What the record of a key has to be.
@@ -233,7 +265,7 @@ impl Engine {
 
     fn registration_record(&self, id: u16) -> Option<Record> {
         let server = self.servers.get(&id)?;
-        let registration = server.registration.as_ref()?;
+        let registration = server.registration.as_ref().filter(|_| !server.begins_anew())?;
         Some(Record::Registration(record::Registration {
             server: id,
             location: registration.location.clone(),

@@ -93,6 +93,8 @@ pub(crate) enum Then {
     Stop,
     /// The end of the account.
     Remove,
+    /// A Register with the account as it is configured.
+    BeginAnew,
 }
 
 /// A registration that the server has acknowledged.
@@ -184,6 +186,21 @@ impl Server {
     /// True while the server is told that its account is no more.
     pub(crate) fn is_leaving(&self) -> bool {
         matches!(self.phase, Phase::Deregistering { then: Then::Remove, .. })
+    }
+
+    /// True while the server is told that the device forgets what it wrote.
+    pub(crate) fn begins_anew(&self) -> bool {
+        matches!(self.phase, Phase::Deregistering { then: Then::BeginAnew, .. })
+    }
+
+    /// The same account in the same place, as after a first start. Sessions and what
+    /// was counted go on, so that a late answer does not get into a new session.
+    pub(crate) fn begin_anew(&mut self, version: Version, now: Instant) {
+        *self = Self {
+            session: self.session,
+            past_counters: self.counters(),
+            ..Self::new(self.configured.clone(), self.instance, version, now)
+        };
     }
 
     /// True in the sleep of queue mode.

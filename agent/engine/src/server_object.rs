@@ -133,6 +133,15 @@ impl Engine {
         values.fold(true, |all, written| all & written.is_ok())
     }
 
+    /// The account of a server has other values.
+    pub(crate) fn account_differs(&mut self, id: u16) {
+        let Some(server) = self.servers.get(&id) else { return };
+        let instance = Path::instance(id::SERVER, server.instance);
+        self.tell_what_changed(id);
+        self.changed(&instance);
+        self.rearm_observations_of(id);
+    }
+
     fn execute_account(&self, call: &Call, arguments: &Arguments) -> CallResult {
         self.account_at(&call.path)?;
         let takes_none = || RequestError::new(Code::BAD_REQUEST, "this resource takes no argument");

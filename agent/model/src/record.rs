@@ -45,6 +45,8 @@ pub enum Change {
     Put(Record),
     /// Forget this; it need not be there.
     Remove(Key),
+    /// Forget everything.
+    RemoveAll,
 }
 
 /// The values of `/1/x` that a server wrote (Objects 3). They count as long as the

@@ -92,7 +92,7 @@ impl Database {
             transaction.execute_batch(TABLE)?;
             set(transaction, "application_id", APPLICATION)?;
             set(transaction, "user_version", LAYOUT)?;
-            transaction.execute("DELETE FROM record", [])?;
+            remove_all(transaction)?;
             rows.iter().try_for_each(|row| put(transaction, row))
         })
     }
@@ -123,6 +123,7 @@ impl Database {
 enum Step {
     Put(Row),
     Remove { kind: i64, key: Vec<u8> },
+    RemoveAll,
 }
 
 impl Step {
@@ -133,6 +134,7 @@ impl Step {
                 let (kind, key) = encode_key(key);
                 Self::Remove { kind, key }
             }
+            Change::RemoveAll => Self::RemoveAll,
         })
     }
 
@@ -142,8 +144,13 @@ impl Step {
             Self::Remove { kind, key } => connection
                 .execute("DELETE FROM record WHERE kind = ? AND key = ?", params![kind, key])
                 .map(drop),
+            Self::RemoveAll => remove_all(connection),
         }
     }
+}
+
+fn remove_all(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM record", []).map(drop)
 }
 
 /// Writes a row, unless it is there already: then nothing gets to the medium.

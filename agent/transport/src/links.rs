@@ -145,6 +145,12 @@ impl Links {
         self.shared.memory.restore(server, blob);
     }
 
+    /// Forgets what is known of a server: the next link to it has nothing in common
+    /// with those before.
+    pub fn forget_memory(&mut self, server: u16) {
+        self.shared.memory.forget(server);
+    }
+
     /// Waits until something has happened to a link and gives it to `on`: all
     /// that there is at the moment, up to 16 datagrams of a link. It may have
     /// nothing to give but a new [`next_timeout`](Self::next_timeout), and never

@@ -61,6 +61,11 @@ impl Memory {
             .collect()
     }
 
+    /// Forgets a server.
+    pub(crate) fn forget(&mut self, server: u16) {
+        self.servers.retain(|memory| memory.server != server);
+    }
+
     /// Takes over what an earlier process has written; what is no such blob is left out.
     pub(crate) fn restore(&mut self, server: u16, blob: &[u8]) {
         if let Some(read) = ServerMemory::read(server, blob) {
@@ -170,6 +175,20 @@ mod tests {
             after.restore(1, &blob.expose()[..end]);
             assert!(after.servers.is_empty(), "{end} bytes");
         }
+    }
+
+    #[test]
+    fn a_server_that_is_forgotten_is_new() {
+        let mut memory = Memory::default();
+        for server in [1, 2] {
+            memory.of(server, "coap://a").last_port = Some(server);
+            memory.of(server, "coap://a").set_session(Some(Secret::new(vec![1])));
+        }
+        memory.forget(1);
+        let changed: Vec<u16> = memory.take_changed().iter().map(|(server, _)| *server).collect();
+        assert_eq!(changed, [2], "nothing of it is written");
+        assert_eq!(memory.of(1, "coap://a").last_port, None);
+        assert_eq!(memory.of(2, "coap://a").last_port, Some(2));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) enum Wish {
     Transmit { link: LinkId, bytes: Vec<u8> },
     Open { link: LinkId, server: u16 },
     Close { link: LinkId },
+    Forget { server: u16 },
 }
 
 /// The engine and the rim around it.
@@ -330,6 +331,10 @@ impl Device {
                     if let Some((ticket, result)) = self.store.begin(now, ticket, changes)? {
                         self.handle(now, Input::Persisted { ticket, result }, log);
                     }
+                }
+                Output::ForgetLinks { server } => {
+                    log.note(now, || format!("device forgets its links to {server}"));
+                    return Ok(Some(Wish::Forget { server }));
                 }
                 Output::Stopped => self.stopped = true,
                 Output::LocalReply { .. } | Output::LocalNotify { .. } => self.local.push(output),

@@ -208,9 +208,14 @@ impl Network {
     pub(crate) fn device_gone(&mut self, memory: Memory) {
         (self.open, self.opening) = (None, None);
         if memory == Memory::Lost {
-            // Another port is another address for the server.
-            (self.mapping, self.last_local, self.session_known) = (None, None, false);
+            self.device_forgets();
         }
+    }
+
+    /// The device forgets what its links left behind.
+    pub(crate) fn device_forgets(&mut self) {
+        // Another port is another address for the server.
+        (self.mapping, self.last_local, self.session_known) = (None, None, false);
     }
 
     /// The server has lost its sessions.

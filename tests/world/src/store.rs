@@ -99,9 +99,10 @@ impl Store {
     fn apply(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
-                Change::Put(record) => self.on_medium.insert(record.key(), record),
-                Change::Remove(key) => self.on_medium.remove(&key),
-            };
+                Change::Put(record) => drop(self.on_medium.insert(record.key(), record)),
+                Change::Remove(key) => drop(self.on_medium.remove(&key)),
+                Change::RemoveAll => self.on_medium.clear(),
+            }
         }
     }
 }

@@ -192,7 +192,9 @@ impl World {
 
     /// The operator commands.
     pub fn command(&mut self, command: Command) {
-        if matches!(command, Command::Update { .. } | Command::Wake { .. }) {
+        if let Command::Update { .. } | Command::Wake { .. } | Command::FactoryReset { .. } =
+            command
+        {
             self.device.attempts.begin_anew();
         }
         self.device.command(self.now, command, &mut self.log);

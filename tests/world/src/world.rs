@@ -248,6 +248,12 @@ impl World {
         let now = self.now;
         let link = match &wish {
             Wish::Die => return self.kill(self.cut, self.memory),
+            Wish::Forget { server } => {
+                if let Some((_, network, _)) = self.far(*server) {
+                    network.device_forgets();
+                }
+                return;
+            }
             Wish::Open { link, server } => {
                 self.links.insert(*link, *server);
                 *link
@@ -257,7 +263,7 @@ impl World {
         let Some(server) = self.links.get(&link).copied() else { return };
         let Some((_, network, dice)) = self.far(server) else { return };
         match wish {
-            Wish::Die => {}
+            Wish::Die | Wish::Forget { .. } => {}
             Wish::Transmit { link, bytes } => {
                 let sent = network.send_up(now, link, bytes.len(), dice);
                 let Some((from, arrivals)) = sent else { return };

@@ -285,10 +285,13 @@ impl History {
 
     fn the_operator_acts(&mut self) {
         let server = None;
-        let command = match self.dice.below(3) {
-            0 => Command::Update { server },
-            1 => Command::Wake { server },
-            _ => Command::Sleep { server },
+        let command = match self.dice.below(10) {
+            9 => Command::FactoryReset { id: 0 },
+            number => match number % 3 {
+                0 => Command::Update { server },
+                1 => Command::Wake { server },
+                _ => Command::Sleep { server },
+            },
         };
         self.world.command(command);
     }

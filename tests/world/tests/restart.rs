@@ -450,6 +450,7 @@ fn no_two_changes_of_a_commit_are_of_the_same_record() {
             .map(|change| match change {
                 Change::Put(record) => record.key(),
                 Change::Remove(key) => key.clone(),
+                Change::RemoveAll => panic!("nobody has asked for that"),
             })
             .collect();
         keys.sort();
