@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lwm2m_engine::{
     Command, Deregister, Engine, EngineConfig, Event, Input, LocalRequest, Monitor, Output,
-    ServerState, Ticket,
+    ServerState,
 };
 use lwm2m_model::record::Record;
 use lwm2m_model::{Code, Entry, Now, Operation, Request, RequestError};
@@ -25,7 +25,7 @@ use crate::bus::{Bus, Signal};
 use crate::convert;
 use crate::events::log_event;
 use crate::heard::Heard;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Told};
 use crate::service::{Ask, Order, typed_entries, typed_entry};
 
 /// The agent at work.
@@ -148,8 +148,11 @@ impl Agent {
             Happened::Heard => self.hear(),
             Happened::Noticed => {}
             Happened::Time => self.time(),
-            Happened::Stored(ticket, result) => {
+            Happened::Stored(Told::Committed(ticket, result)) => {
                 self.engine.handle(self.now, Input::Persisted { ticket, result });
+            }
+            Happened::Stored(Told::Opened(records)) => {
+                self.engine.handle(self.now, Input::Command(Command::Recall(records)));
             }
             Happened::Object(message) => self.object(message),
             Happened::Asked(ask) => self.asked(ask),
@@ -174,8 +177,8 @@ impl Agent {
             if timer.poll_fired(cx).is_ready() {
                 return Poll::Ready(Happened::Time);
             }
-            if let Poll::Ready((ticket, result)) = stored.as_mut().poll(cx) {
-                return Poll::Ready(Happened::Stored(ticket, result));
+            if let Poll::Ready(told) = stored.as_mut().poll(cx) {
+                return Poll::Ready(Happened::Stored(told));
             }
             if let Poll::Ready(message) = message.as_mut().poll(cx) {
                 return Poll::Ready(Happened::Object(message));
@@ -519,8 +522,8 @@ enum Happened {
     /// The network has, which moves a time-out.
     Noticed,
     Time,
-    /// A commit is over.
-    Stored(Ticket, Result<(), String>),
+    /// The store has something to tell.
+    Stored(Told),
     Object(ObjectMessage),
     Asked(Ask),
 }

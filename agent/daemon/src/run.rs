@@ -20,7 +20,7 @@ use tracing::{error, info};
 
 use crate::agent::{Agent, Parts};
 use crate::bus::Bus;
-use crate::keeper::Keeper;
+use crate::keeper::{Home, Keeper};
 use crate::loaded::Loaded;
 use crate::reload::{Fixed, reload};
 use crate::status_file::StatusFile;
@@ -48,7 +48,8 @@ pub(crate) async fn run(
             return Exit::Usage.into();
         }
     };
-    let kept = match Keeper::open(&directory) {
+    let home = Home { directory: directory.clone(), system: String::new() };
+    let kept = match Keeper::open(home) {
         Ok(kept) => kept,
         Err(error) => {
             error!("{error}");

@@ -126,6 +126,34 @@ async fn a_damaged_store_is_set_aside_and_named() {
     daemon.stop().await;
 }
 
+/// DESIGN 4.
+#[tokio::test]
+async fn a_store_that_opens_later_gives_back_what_servers_wrote() {
+    let (server, address) = server().await;
+    let lab = Lab::new(&configuration(&[Link::nosec(101, address)]));
+    let daemon = lab.start();
+    server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
+    assert_eq!(write(&server, LIFETIME, 7200).await, Code::CHANGED);
+    daemon.stop().await;
+    fs::rename(lab.path("state/lwm2md.db"), lab.path("state/away")).unwrap();
+    lab.write("state/lwm2md.db/in-the-way", "");
+
+    let mut command = lab.command();
+    command.args(["--log-level", "debug"]);
+    let mut daemon = Daemon::spawn(command);
+    daemon.line("what servers write will be refused until it opens").await;
+    daemon.line("server 101: registered").await;
+    assert_eq!(read(&server, LIFETIME).await, Some(Value::Integer(300)), "as configured");
+    fs::remove_dir_all(lab.path("state/lwm2md.db")).unwrap();
+    fs::rename(lab.path("state/away"), lab.path("state/lwm2md.db")).unwrap();
+    daemon.line("can be used again").await; // after 10 s
+    daemon.line("server 101: registration updated").await;
+    assert_eq!(server.registration(ENDPOINT).await.unwrap().lifetime, 7200);
+    assert_eq!(read(&server, LIFETIME).await, Some(Value::Integer(7200)));
+    assert_eq!(write(&server, LIFETIME, 600).await, Code::CHANGED, "and stored");
+    daemon.stop().await;
+}
+
 /// DESIGN 3.
 #[tokio::test]
 async fn without_a_store_writes_are_refused_and_the_status_says_why() {
