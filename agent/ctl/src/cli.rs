@@ -129,6 +129,23 @@ pub(crate) enum Command {
                       journalctl -u lwm2md.\n\nExample: lwm2mctl firmware")]
     Firmware,
 
+    /// Forget what servers have written, and register anew as configured
+    #[command(
+        name = "factory-reset",
+        after_help = "What servers have written goes: to their accounts (/1), attributes, \
+                      observations, registrations, sessions. A server that is registered with is \
+                      told first that the device leaves. The configuration in /etc stays, and so \
+                      does the firmware: the running one, an update that is under way, a package \
+                      that was received. If it fails nothing has changed. While an update is on \
+                      trial it counts for the new system alone.\n\nExample: lwm2mctl \
+                      factory-reset --yes"
+    )]
+    FactoryReset {
+        /// Do not ask on the terminal
+        #[arg(long)]
+        yes: bool,
+    },
+
     /// Show the LwM2M conversation live, decoded, until Ctrl-C
     Monitor {
         /// Show the bytes of each payload too

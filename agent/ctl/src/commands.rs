@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bus::{connect, next};
 use crate::cli::{self, Cli, Command};
+use crate::confirmation;
 use crate::error::CtlError;
 use crate::show::text::Colour;
 use crate::show::{self, conversation, firmware, objects, status, values};
@@ -60,6 +61,9 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), CtlError> 
         }
         _ => Attributes::default(),
     };
+    if let Command::FactoryReset { yes: false } = &cli.command {
+        confirmation::ask("Forget what servers have written, and register anew as configured?")?;
+    }
     let agent = connect(&cli.bus).await?;
     let call = |error| CtlError::from_call(error, &cli.bus);
     match &cli.command {
@@ -119,6 +123,12 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), CtlError> 
         Command::Update { server } => {
             agent.update(server_to_bus(*server)).await.map_err(call)?;
             output.confirm("the Update is on its way; lwm2mctl status shows the result")?;
+        }
+        Command::FactoryReset { .. } => {
+            agent.factory_reset().await.map_err(call)?;
+            output.confirm(
+                "what servers had written is removed; the device registers as configured",
+            )?;
         }
         Command::Observe { path, count, .. } => {
             observe(&agent, path, &attributes, *count, output).await.map_err(|e| e.on(cli))?;

@@ -16,7 +16,9 @@ pub(crate) enum CtlError {
     Agent(AgentError),
     /// Wrong usage that the parser of the command line cannot see.
     Usage(String),
-    /// Standard output cannot be written.
+    /// The person at the terminal has not said yes.
+    Declined,
+    /// Standard output cannot be written, or the terminal not be used.
     Output(io::Error),
 }
 
@@ -48,7 +50,7 @@ impl CtlError {
             Self::Bus { .. } | Self::NoDaemon { .. } | Self::DaemonLeft => Exit::Unreachable,
             Self::Agent(error) => error.exit(),
             Self::Usage(_) => Exit::Usage,
-            Self::Output(_) => Exit::Failed,
+            Self::Declined | Self::Output(_) => Exit::Failed,
         }
     }
 
@@ -72,6 +74,7 @@ impl fmt::Display for CtlError {
             Self::DaemonLeft => f.write_str("lwm2md has left the bus"),
             Self::Agent(error) => f.write_str(&error.reason()),
             Self::Usage(message) => f.write_str(message),
+            Self::Declined => f.write_str("nothing was done"),
             Self::Output(error) => write!(f, "cannot write the result: {error}"),
         }
     }

@@ -7,6 +7,7 @@
 mod bus;
 mod cli;
 mod commands;
+mod confirmation;
 mod error;
 mod show;
 

@@ -13,6 +13,7 @@ fn run(bus: &str, arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_lwm2mctl"))
         .args(["--bus", bus])
         .args(arguments)
+        .stdin(Stdio::null())
         .output()
         .unwrap();
     (
@@ -26,7 +27,7 @@ fn run(bus: &str, arguments: &[&str]) -> (i32, String, String) {
 fn commands_print_what_the_daemon_says() {
     let Some(bus) = Bus::start() else { return };
     let agent = FakeAgent::start(&bus);
-    let cases: [(&[&str], &str); 25] = [
+    let cases: [(&[&str], &str); 26] = [
         (
             &["status"],
             "\
@@ -86,6 +87,10 @@ OBJECT  NAME          VERSION  INSTANCES
         (&["update"], "the Update is on its way; lwm2mctl status shows the result\n"),
         (&["update", "101", "--json"], "{\"done\":true}\n"),
         (
+            &["factory-reset", "--yes"],
+            "what servers had written is removed; the device registers as configured\n",
+        ),
+        (
             &["observe", "/3/0/9", "pmin=1", "gt=50.5", "--count", "2"],
             "/3/0/9  Battery Level  87  %\n/3/0/9  Battery Level  86  %\n",
         ),
@@ -132,6 +137,7 @@ OBJECT  NAME          VERSION  INSTANCES
         "delete /3442/0/1120/5",
         "update 0",
         "update 101",
+        "factory reset",
         "observe /3/0/9 pmin=1&gt=50.5",
         "cancel 7",
         "monitor true",
@@ -171,7 +177,7 @@ fn refusals_are_one_line_and_an_exit_code() {
 #[test]
 fn wrong_usage_says_what_is_right() {
     // No bus is asked: this address leads nowhere.
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["stats"], "a similar subcommand exists: 'status'"),
         (&["read"], "<PATH>"),
         (&["read", "3/0"], "invalid value '3/0' for '<PATH>...'"),
@@ -190,6 +196,7 @@ fn wrong_usage_says_what_is_right() {
         (&["observe", "/3/0/9", "pmn=1"], "lwm2mctl: \"pmn\" is no attribute"),
         (&["observe", "/3/0/9", "lt=5", "gt=5"], "lwm2mctl: lt, gt and st contradict"),
         (&["observe", "/3/0/9", "--count", "0"], "invalid value '0'"),
+        (&["factory-reset"], "there is no terminal to ask on; say --yes"),
         (&["update", "65535"], "65535 is not in 1..=65534"),
     ];
     for (arguments, message) in cases {

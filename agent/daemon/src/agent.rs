@@ -61,6 +61,14 @@ struct Local {
 }
 
 impl Local {
+    /// A name for what is asked of the engine.
+    fn waits(&mut self, waiting: Waiting) -> u64 {
+        self.next_id = self.next_id.wrapping_add(1);
+        let id = u64::from(self.next_id);
+        self.waiting.insert(id, waiting);
+        id
+    }
+
     fn is_full(&self) -> bool {
         let waiting =
             self.waiting.values().filter(|waiting| matches!(waiting, Waiting::Observation { .. }));
@@ -380,6 +388,10 @@ impl Agent {
             Ask::Order { server, order, reply } => {
                 let _ = reply.send(self.order(server, order));
             }
+            Ask::FactoryReset(reply) => {
+                let id = self.local.waits(Waiting::Values(reply));
+                self.command(Command::FactoryReset { id });
+            }
             Ask::Monitor { client, wish, reply } => {
                 self.monitor(client, wish);
                 let _ = reply.send(());
@@ -432,9 +444,7 @@ impl Agent {
     }
 
     fn local_request(&mut self, request: LocalRequest, waiting: Waiting) {
-        self.local.next_id = self.local.next_id.wrapping_add(1);
-        let id = u64::from(self.local.next_id);
-        self.local.waiting.insert(id, waiting);
+        let id = self.local.waits(waiting);
         self.command(Command::Request { id, request });
     }
 

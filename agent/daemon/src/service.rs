@@ -48,6 +48,8 @@ pub(crate) enum Ask {
     Cancel { id: u32, client: OwnedUniqueName, reply: oneshot::Sender<Result<(), RequestError>> },
     /// An order that concerns one server, or all.
     Order { server: Option<u16>, order: Order, reply: oneshot::Sender<Result<(), RequestError>> },
+    /// What servers have written is to be forgotten.
+    FactoryReset(oneshot::Sender<Result<Vec<Entry>, RequestError>>),
     /// A client wants to see the conversation, or no more.
     Monitor { client: OwnedUniqueName, wish: Monitor, reply: oneshot::Sender<()> },
     /// A client has left the bus.
@@ -215,6 +217,11 @@ impl Service {
 
     async fn wake(&self, server: u16) -> Result<(), AgentError> {
         self.order(server, Order::Wake).await
+    }
+
+    async fn factory_reset(&self) -> Result<(), AgentError> {
+        self.ask(Ask::FactoryReset).await??;
+        Ok(())
     }
 
     async fn monitor(

@@ -76,6 +76,12 @@ pub trait Agent1 {
     /// Wakes up: an Update goes out; 0 means every server.
     fn wake(&self, server: u16) -> Result<(), AgentError>;
 
+    /// Removes what servers have written (accounts, attributes, observations,
+    /// registrations, sessions) and registers anew as configured. Answered when the
+    /// removal has reached the medium; if it fails nothing has changed. The firmware
+    /// and its update stay as they are.
+    fn factory_reset(&self) -> Result<(), AgentError>;
+
     /// Asks for `Message` signals, or no more. Counted for each caller; the last
     /// `false`, or leaving the bus, ends the reports.
     fn monitor(&self, on: bool) -> Result<(), AgentError>;

@@ -242,6 +242,10 @@ impl Service {
         }
     }
 
+    fn factory_reset(&self) {
+        self.note("factory reset".into());
+    }
+
     async fn monitor(
         &self,
         on: bool,

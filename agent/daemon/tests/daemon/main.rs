@@ -5,6 +5,7 @@ mod blocks;
 mod bus_methods;
 mod bus_signals;
 mod demo;
+mod factory_reset;
 mod firmware;
 mod keys;
 mod links;
