@@ -7,19 +7,25 @@
 //!    would be lost, and the device goes on as it is configured.
 //! 4. One that cannot be opened is tried again with back-off. Once it opens, the engine
 //!    gets what is in it.
+//! 5. A system on trial after an update works on a copy. Once it is confirmed the copy
+//!    becomes the store: before the next update makes its own copy.
+
+mod home;
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lwm2m_engine::Ticket;
 use lwm2m_model::record::{Change, Record, Session};
 use lwm2m_security::Secret;
-use lwm2m_store::{Found, Opened, Store, StoreError};
+use lwm2m_store::{Opened, Store, StoreError};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info};
+
+pub(crate) use home::Home;
+use home::{Closed, Looked, Standing, gone, report};
 
 /// Where records go.
 pub(crate) struct Keeper {
@@ -30,7 +36,9 @@ pub(crate) struct Keeper {
     over: Option<(Ticket, Result<(), String>)>,
     /// What links have left behind, by Short Server ID.
     sessions: BTreeMap<u16, Secret>,
-    under_way: Option<Commit>,
+    under_way: Option<UnderWay>,
+    /// What is written to is the copy of a system on trial.
+    trial: Option<Trial>,
 }
 
 /// What a keeper has to tell.
@@ -42,13 +50,10 @@ pub(crate) enum Told {
     Opened(Vec<Record>),
 }
 
-/// Which store is meant.
-#[derive(Debug, Clone)]
-pub(crate) struct Home {
-    /// The state directory.
-    pub(crate) directory: PathBuf,
-    /// What tells the system that runs from others on this device.
-    pub(crate) system: String,
+struct Trial {
+    home: Home,
+    /// When the standing is looked at next.
+    look_at: Instant,
 }
 
 enum Place {
@@ -63,29 +68,10 @@ enum Place {
     Gone(String),
 }
 
-struct Closed {
-    home: Home,
-    reason: String,
-    /// Between the last two attempts.
-    pause: Duration,
-    attempt: Attempt,
-}
-
-enum Attempt {
-    At(Instant),
-    UnderWay(JoinHandle<Result<Opened, StoreError>>),
-}
-
-struct Commit {
+enum UnderWay {
     /// `None` for what links left behind.
-    ticket: Option<Ticket>,
-    task: JoinHandle<(Store, Result<(), StoreError>)>,
-}
-
-impl Home {
-    fn open(&self) -> Result<Opened, StoreError> {
-        Store::open(&self.directory, &self.system)
-    }
+    Commit(Option<Ticket>, JoinHandle<(Store, Result<(), StoreError>)>),
+    Look(JoinHandle<Looked>),
 }
 
 impl Keeper {
@@ -100,24 +86,36 @@ impl Keeper {
     /// If another process works with it: two agents must not share a device.
     pub(crate) fn open(home: Home) -> Result<(Self, Vec<Record>), StoreError> {
         match home.open() {
-            Ok(opened) => {
-                report(&opened.found);
-                Ok((Self::at(Place::Store(opened.store)), opened.records))
+            Ok((opened, standing)) => {
+                let mut keeper = Self::at(Place::Busy);
+                let records = keeper.take(opened, standing, home);
+                Ok((keeper, records))
             }
             Err(error @ StoreError::InUse { .. }) => Err(error),
-            Err(error) => {
-                let message_id = UNUSABLE;
-                let reason = error.to_string();
-                error!(message_id, "{reason}; what servers write will be refused until it opens");
-                let attempt = Attempt::At(Instant::now() + FIRST_PAUSE);
-                let closed = Closed { home, reason, pause: FIRST_PAUSE, attempt };
-                Ok((Self::at(Place::Closed(closed)), Vec::new()))
-            }
+            Err(error) => Ok((Self::at(Place::Closed(Closed::new(home, &error))), Vec::new())),
         }
     }
 
     fn at(place: Place) -> Self {
-        Self { place, waiting: None, over: None, sessions: BTreeMap::new(), under_way: None }
+        Self {
+            place,
+            waiting: None,
+            over: None,
+            sessions: BTreeMap::new(),
+            under_way: None,
+            trial: None,
+        }
+    }
+
+    /// Writes to this store from now on; gives its records.
+    fn take(&mut self, opened: Opened, standing: Standing, home: Home) -> Vec<Record> {
+        report(&opened.found);
+        if standing == Standing::OnTrial {
+            info!("the system is on trial: until it is confirmed, a copy of the store is used");
+            self.trial = Some(Trial { home, look_at: Instant::now() + LOOK_EVERY });
+        }
+        self.place = Place::Store(opened.store);
+        opened.records
     }
 
     /// Takes a commit of the engine's; [`Keeper::next`] tells its end.
@@ -143,14 +141,6 @@ impl Keeper {
         self.sessions.remove(&server);
     }
 
-    /// True if everything has been written that was to be.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.under_way.is_none()
-            && self.waiting.is_none()
-            && self.sessions.is_empty()
-            && self.over.is_none()
-    }
-
     /// Waits for something to tell.
     ///
     /// Cancel safe: what is under way goes on, and its end is kept.
@@ -163,9 +153,11 @@ impl Keeper {
             if self.under_way.is_some() {
                 self.end().await;
             } else if let Place::Closed(closed) = &mut self.place {
-                let opened = closed.opened().await;
-                self.place = Place::Store(opened.store);
-                return Told::Opened(opened.records);
+                let (opened, standing) = closed.opened().await;
+                let home = closed.home.clone();
+                return Told::Opened(self.take(opened, standing, home));
+            } else if let Some(trial) = &self.trial {
+                sleep_until(trial.look_at).await;
             } else {
                 pending::<()>().await;
             }
@@ -174,16 +166,24 @@ impl Keeper {
 
     /// Waits until nothing is left to be written.
     pub(crate) async fn settle(&mut self) {
-        while !self.is_idle() {
+        if let Some(trial) = &mut self.trial {
+            trial.look_at = Instant::now();
+        }
+        loop {
             self.over = None;
             self.begin();
+            if self.under_way.is_none() {
+                return;
+            }
             self.end().await;
         }
     }
 
-    /// Begins the next commit, if there is one and none is under way.
+    /// Begins what is to be done next, if there is something and nothing is under way.
     fn begin(&mut self) {
-        if self.waiting.is_none() && self.sessions.is_empty() {
+        let now = Instant::now();
+        let trial = self.trial.as_mut().filter(|trial| trial.look_at <= now);
+        if trial.is_none() && self.waiting.is_none() && self.sessions.is_empty() {
             return;
         }
         let mut store = match std::mem::replace(&mut self.place, Place::Busy) {
@@ -193,6 +193,12 @@ impl Keeper {
                 return;
             }
         };
+        if let Some(trial) = trial {
+            trial.look_at = now + LOOK_EVERY;
+            let home = trial.home.clone();
+            self.under_way = Some(UnderWay::Look(spawn_blocking(move || home.look(store))));
+            return;
+        }
         let (ticket, changes) = match self.waiting.take() {
             Some((ticket, changes)) => (Some(ticket), changes),
             None => (None, std::mem::take(&mut self.sessions).into_iter().map(session).collect()),
@@ -201,15 +207,61 @@ impl Keeper {
             let result = store.commit(&changes);
             (store, result)
         });
-        self.under_way = Some(Commit { ticket, task });
+        self.under_way = Some(UnderWay::Commit(ticket, task));
     }
 
-    /// Waits for the end of the commit that is under way.
+    /// Waits for the end of what is under way.
     async fn end(&mut self) {
-        let Some(commit) = &mut self.under_way else { return };
-        let ended = (&mut commit.task).await;
-        let ticket = commit.ticket;
-        self.under_way = None;
+        match &mut self.under_way {
+            None => {}
+            Some(UnderWay::Commit(ticket, task)) => {
+                let (ticket, ended) = (*ticket, task.await);
+                self.under_way = None;
+                self.committed(ticket, ended);
+            }
+            Some(UnderWay::Look(task)) => {
+                let ended = task.await;
+                self.under_way = None;
+                self.looked(ended);
+            }
+        }
+    }
+
+    fn looked(&mut self, ended: Result<Looked, JoinError>) {
+        match ended {
+            Ok(Looked::OnTrial(store)) => self.place = Place::Store(store),
+            Ok(Looked::Confirmed(Ok(store))) => {
+                info!("the system is confirmed: the copy of the store is the store now");
+                self.trial = None;
+                self.place = Place::Store(store);
+            }
+            Ok(Looked::Confirmed(Err(error))) => {
+                if let Some(Trial { home, .. }) = self.trial.take() {
+                    self.lose(Place::Closed(Closed::new(home, &error)), &error.to_string());
+                }
+            }
+            Err(error) => {
+                let reason = gone(&error);
+                self.lose(Place::Gone(reason.clone()), &reason);
+            }
+        }
+    }
+
+    /// There is no store to write to any more.
+    fn lose(&mut self, place: Place, reason: &str) {
+        self.place = place;
+        self.trial = None;
+        self.sessions.clear();
+        if let Some((ticket, _)) = self.waiting.take() {
+            self.over = Some((ticket, Err(reason.to_owned())));
+        }
+    }
+
+    fn committed(
+        &mut self,
+        ticket: Option<Ticket>,
+        ended: Result<(Store, Result<(), StoreError>), JoinError>,
+    ) {
         let result = match ended {
             Ok((store, result)) => {
                 self.place = Place::Store(store);
@@ -217,11 +269,7 @@ impl Keeper {
             }
             Err(error) => {
                 let reason = gone(&error);
-                self.place = Place::Gone(reason.clone());
-                self.sessions.clear();
-                if let Some((ticket, _)) = self.waiting.take() {
-                    self.over = Some((ticket, Err(reason.clone())));
-                }
+                self.lose(Place::Gone(reason.clone()), &reason);
                 Err(reason)
             }
         };
@@ -234,163 +282,14 @@ impl Keeper {
     }
 }
 
-impl Closed {
-    /// Tries again and again; cancel safe.
-    async fn opened(&mut self) -> Opened {
-        loop {
-            let reason = match &mut self.attempt {
-                Attempt::At(at) => {
-                    sleep_until(*at).await;
-                    let home = self.home.clone();
-                    self.attempt = Attempt::UnderWay(spawn_blocking(move || home.open()));
-                    continue;
-                }
-                Attempt::UnderWay(task) => match task.await {
-                    Ok(Ok(opened)) => {
-                        report(&opened.found);
-                        let message_id = USABLE;
-                        info!(
-                            message_id,
-                            "store {}: can be used again",
-                            opened.store.path().display()
-                        );
-                        return opened;
-                    }
-                    Ok(Err(error)) => error.to_string(),
-                    Err(error) => gone(&error),
-                },
-            };
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            debug!("{reason}; the next attempt is in {} s", self.pause.as_secs());
-            self.reason = reason;
-            self.attempt = Attempt::At(Instant::now() + self.pause);
-        }
-    }
-}
-
-/// Names what was not taken over.
-fn report(found: &Found) {
-    match found {
-        Found::Nothing | Found::Store => {}
-        Found::Damaged { kept, reason } => {
-            let (message_id, kept) = (DAMAGED, kept.display());
-            warn!(
-                message_id,
-                "the store is damaged ({reason}) and kept as {kept}: the device starts from its \
-                 configuration"
-            );
-        }
-        Found::Newer { kept } => {
-            let (message_id, kept) = (NEWER, kept.display());
-            warn!(
-                message_id,
-                "the store is of a newer version and kept as {kept}: the device starts from its \
-                 configuration"
-            );
-        }
-    }
-}
-
-fn gone(error: &JoinError) -> String {
-    format!("the store is gone: {error}")
-}
-
 fn session((server, memory): (u16, Secret)) -> Change {
     let secret = memory.expose().to_vec();
     Change::Put(Record::Session(Session { server, secret }))
 }
 
-/// A store that cannot be opened is tried again after this, then after twice as long each
-/// time.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-
-/// Message ids of the journal, as those of events.
-const DAMAGED: &str = "9f2ecea616204bbe9976d6dc3c057f7e";
-const NEWER: &str = "889aa4b223ec4dbf93ad215df1d84932";
-const UNUSABLE: &str = "f5694b2728f24d5492c9c95bfa8d4ec6";
-const USABLE: &str = "098d8e05a26441068c9a150bd3e6fd5b";
+/// How often the standing of a system on trial is looked at: no update is downloaded,
+/// installed and booted into within this time.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-
-    /// A store with one record, out of reach: no file can be opened where a directory is.
-    fn out_of_reach(directory: &Path) -> Home {
-        let home = Home { directory: directory.to_owned(), system: String::new() };
-        let mut store = home.open().unwrap().store;
-        store.commit(&[session((101, Secret::new(vec![1])))]).unwrap();
-        drop(store);
-        fs::rename(directory.join(NAME), directory.join("away")).unwrap();
-        fs::create_dir(directory.join(NAME)).unwrap();
-        home
-    }
-
-    fn bring_back(directory: &Path) {
-        fs::remove_dir(directory.join(NAME)).unwrap();
-        fs::rename(directory.join("away"), directory.join(NAME)).unwrap();
-    }
-
-    /// What is told within so many seconds.
-    async fn told(keeper: &mut Keeper, seconds: u64) -> Option<Told> {
-        tokio::time::timeout(Duration::from_secs(seconds), keeper.next()).await.ok()
-    }
-
-    /// DESIGN 4.
-    #[tokio::test(start_paused = true)]
-    async fn a_store_that_cannot_be_opened_is_tried_again_with_back_off() {
-        let directory = tempfile::tempdir().unwrap();
-        let (mut keeper, records) = Keeper::open(out_of_reach(directory.path())).unwrap();
-        assert_eq!(records, []);
-        // After 10, 30, 70, 150, 310, 630 s, then every 600 s.
-        assert!(told(&mut keeper, 629).await.is_none());
-        keeper.commit(Ticket(1), Vec::new());
-        match keeper.next().await {
-            Told::Committed(Ticket(1), Err(reason)) => assert!(reason.contains(NAME), "{reason}"),
-            other => panic!("{other:?}"),
-        }
-        assert!(told(&mut keeper, 2).await.is_none());
-        bring_back(directory.path());
-        assert!(told(&mut keeper, 595).await.is_none(), "not sooner");
-        match told(&mut keeper, 10).await {
-            Some(Told::Opened(records)) => assert_eq!(records.len(), 1),
-            other => panic!("{other:?}"),
-        }
-        keeper.commit(Ticket(2), vec![Change::RemoveAll]);
-        assert!(matches!(keeper.next().await, Told::Committed(Ticket(2), Ok(()))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn waiting_for_a_store_can_be_cancelled_at_any_time() {
-        let directory = tempfile::tempdir().unwrap();
-        let (mut keeper, _) = Keeper::open(out_of_reach(directory.path())).unwrap();
-        bring_back(directory.path());
-        for _ in 0..11 {
-            match told(&mut keeper, 1).await {
-                None => {}
-                Some(Told::Opened(records)) => return assert_eq!(records.len(), 1),
-                other => panic!("{other:?}"),
-            }
-        }
-        panic!("it was not opened after 10 s");
-    }
-
-    #[tokio::test]
-    async fn what_a_link_left_behind_is_forgotten_if_it_is_not_written_yet() {
-        let directory = tempfile::tempdir().unwrap();
-        let home = Home { directory: directory.path().to_owned(), system: String::new() };
-        let (mut keeper, _) = Keeper::open(home.clone()).unwrap();
-        keeper.remember(101, Secret::new(vec![1]));
-        keeper.remember(102, Secret::new(vec![2]));
-        keeper.forget(101);
-        keeper.settle().await;
-        drop(keeper);
-        let (_, records) = Keeper::open(home).unwrap();
-        assert_eq!(records, [Record::Session(Session { server: 102, secret: vec![2] })]);
-    }
-
-    const NAME: &str = "lwm2md.db";
-}
+mod tests;

@@ -48,7 +48,7 @@ pub(crate) async fn run(
             return Exit::Usage.into();
         }
     };
-    let home = Home { directory: directory.clone(), system: String::new() };
+    let home = Home { directory: directory.clone(), proc: roots.proc.clone() };
     let kept = match Keeper::open(home) {
         Ok(kept) => kept,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::systemd::first_directory;
@@ -16,7 +17,7 @@ use crate::systemd::first_directory;
 ///
 /// # Errors
 /// [`StateDirError`] if it cannot be made, is not ours to write, or others may write
-/// to it.
+/// to it. One on a file system that is read-only will do.
 pub fn state_dir(
     option: Option<&Path>,
     environment: Option<&OsStr>,
@@ -28,9 +29,12 @@ pub fn state_dir(
     if mode & OTHERS_MAY_WRITE != 0 {
         return Err(StateDirError::OpenToOthers { path, mode });
     }
-    access(&path, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|error| cannot(error.into()))?;
-    Ok(path)
+    match access(&path, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
+        // A file system that the kernel has made read-only: the device can still be
+        // reached, and whoever writes says that it cannot.
+        Ok(()) | Err(Errno::EROFS) => Ok(path),
+        Err(error) => Err(cannot(error.into())),
+    }
 }
 
 fn choose(option: Option<&Path>, environment: Option<&OsStr>) -> PathBuf {
@@ -88,6 +92,15 @@ mod tests {
         assert_eq!(state_dir(Some(&path), None).unwrap(), path);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(state_dir(Some(&path), None).unwrap(), path, "and found again");
+    }
+
+    #[test]
+    fn a_file_system_that_is_read_only_hinders_no_start() {
+        // Where there is one: in containers, most often.
+        let path = Path::new("/sys");
+        if access(path, AccessFlags::W_OK) == Err(Errno::EROFS) {
+            assert_eq!(state_dir(Some(path), None).unwrap(), path);
+        }
     }
 
     #[test]

@@ -187,3 +187,39 @@ async fn a_second_agent_in_the_same_directory_does_not_start() {
     first.signal(Signal::SIGTERM);
     assert_eq!(first.ended().await.0, 0);
 }
+
+/// DESIGN 4.
+#[tokio::test]
+async fn a_system_on_trial_writes_to_a_copy_that_is_kept_once_it_is_confirmed() {
+    if lwm2m_firmware::system_identity("/proc".as_ref()).is_empty() {
+        eprintln!("skipped: this system cannot be told from another");
+        return;
+    }
+    let (server, address) = server().await;
+    let lab = Lab::new(&configuration(&[Link::nosec(101, address)]));
+    let daemon = lab.start();
+    server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
+    assert_eq!(write(&server, LIFETIME, 7200).await, Code::CHANGED);
+    daemon.stop().await;
+    let store = lab.path("state/lwm2md.db");
+    let original = fs::read(&store).unwrap();
+
+    let marker = lab.write("state/firmware/trial", "system=root=old\nboot=1\nlimit=900\n");
+    for lifetime in [600, 900] {
+        let mut command = lab.command();
+        command.args(["--log-level", "debug"]);
+        let mut daemon = Daemon::spawn(command);
+        daemon.line("the system is on trial").await;
+        daemon.line("server 101: still registered with LwM2M").await;
+        assert_eq!(write(&server, LIFETIME, lifetime).await, Code::CHANGED);
+        drop(daemon); // SIGKILL
+        assert_eq!(fs::read(&store).unwrap(), original, "as the old system knows it");
+    }
+    fs::remove_file(marker).unwrap();
+    let daemon = start_again(&lab).await;
+    assert_eq!(read(&server, LIFETIME).await, Some(Value::Integer(900)));
+    daemon.stop().await;
+    let files = fs::read_dir(lab.path("state")).unwrap();
+    let mut names = files.map(|file| file.unwrap().file_name());
+    assert!(!names.any(|name| name.to_string_lossy().contains("trial")));
+}
