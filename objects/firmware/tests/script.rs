@@ -163,7 +163,7 @@ fn a_system_is_confirmed_or_rejected_by_the_verb_of_that_name() {
             ));
             let (confirm, reject) = (backend.confirm().await, backend.reject().await);
             assert_eq!((confirm.is_ok(), reject.is_ok()), (confirmed, rejected), "{verb}");
-            let failure = confirm.err().or(reject.err()).unwrap();
+            let failure = confirm.err().or_else(|| reject.err()).unwrap();
             assert!(failure.ends_with("exit code 1: no variable"), "{failure}");
         }
     });
