@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use lwm2m_engine::Event;
 use lwm2m_firmware::{
-    ANSWERS, Backend, CheckUnits, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend,
-    RecordFile, ScriptBackend, TrialMarker,
+    ANSWERS, Backend, CheckUnits, Confirmation, DEFAULT_PATIENCE, FileBackend, FirmwareUpdate,
+    Parts, RaucBackend, RecordFile, ScriptBackend, TrialMarker,
 };
 use lwm2m_objects::{BusHandle, ObjectHost, Roots};
 use lwm2m_transport::clock;
@@ -58,6 +58,8 @@ fn add_with<B: Backend>(
     let checks = roots.usr.join("lib/lwm2md/checks.d");
     let object = FirmwareUpdate::new(Parts {
         backend,
+        fetcher: (),
+        patience: DEFAULT_PATIENCE,
         records: Arc::new(RecordFile::new(folder.join("record"))),
         package: folder.join("package"),
         restarter: bus.clone(),

@@ -5,8 +5,8 @@ use lwm2m_model::{Code, Now, RequestError};
 
 use crate::event::{Action, Delivery, Failure, PackageInfo, Reason, Settings, Ticket};
 use crate::machine::{ANSWER_LIMIT, INSTALL_DELAY, Machine, Phase, Refusal};
-use crate::record::{State, UpdateResult};
-use crate::rules::{not_allowed, refusal_of, result_of, scheme};
+use crate::record::{Progress, Record, State, UpdateResult};
+use crate::rules::{is_supported, not_allowed, refusal_of, result_of, scheme};
 
 /// A part of a package, as it comes.
 pub(crate) struct Chunk {
@@ -46,6 +46,9 @@ impl Machine {
                     record.result = UpdateResult::Initial;
                 });
             }
+            (State::Downloading, _) if starts && self.record.fetch.is_some() => {
+                return Err(not_allowed("a package is fetched from Package URI"));
+            }
             (
                 State::Downloading,
                 Phase::Receiving { server, .. } | Phase::Checking { server, .. },
@@ -72,18 +75,25 @@ impl Machine {
         Ok(())
     }
 
-    pub(crate) fn stored(&mut self, now: &Now, result: Result<(), Failure>, out: &mut Vec<Action>) {
-        let Phase::Receiving { server, next, storing } = &mut self.phase else { return };
+    pub(crate) fn stored(
+        &mut self,
+        now: &Now,
+        result: Result<u64, Failure>,
+        out: &mut Vec<Action>,
+    ) {
+        let Phase::Receiving { server, next, storing } = &mut self.phase else {
+            return self.fetched_is_stored(now, result, out);
+        };
         let server = *server;
         let Some(Storing { call, len, last }) = storing.take() else { return };
         match result {
-            Ok(()) if last => {
+            Ok(_) if last => {
                 let ticket = self.next_ticket();
                 let answer = Some((call, now.boot + ANSWER_LIMIT));
                 self.phase = Phase::Checking { server, ticket, answer };
                 out.push(Action::Inspect(ticket));
             }
-            Ok(()) => {
+            Ok(_) => {
                 *next += len;
                 out.push(Action::Reply(call, Ok(CallReply::Done)));
             }
@@ -110,6 +120,7 @@ impl Machine {
                         record.state = State::Downloaded;
                         record.result = UpdateResult::Initial;
                         record.package = Some(info);
+                        record.fetch = None;
                     });
                     self.abandon_check(out);
                     if self.record.automatic {
@@ -157,10 +168,31 @@ impl Machine {
         if let Some(uri) = &uri {
             self.check_uri(uri)?;
         }
-        let before = self.record.clone();
+        // One record for both, so that neither is there without the other.
+        let set = move |record: &mut Record| {
+            record.severity = settings.severity.unwrap_or(record.severity);
+            record.max_defer = settings.max_defer.or(record.max_defer);
+            record.automatic = settings.automatic.unwrap_or(record.automatic);
+        };
         match uri {
-            None => {}
-            Some(uri) if uri.is_empty() => self.reset(now, UpdateResult::Initial, out),
+            None => self.commit(now, None, out, set),
+            Some(uri) if uri.is_empty() => {
+                self.abandon_check(out);
+                self.go_idle(now, UpdateResult::Initial, None, out, |record| {
+                    record.uri.clear();
+                    set(record);
+                });
+            }
+            Some(uri) if is_supported(&uri, &self.config.protocols) => {
+                self.commit(now, None, out, |record| {
+                    record.state = State::Downloading;
+                    record.result = UpdateResult::Initial;
+                    record.uri = uri;
+                    record.fetch = Some(Progress::default());
+                    set(record);
+                });
+                self.fetch(now, 0, out);
+            }
             Some(uri) => {
                 let (result, cause) = match scheme(&uri) {
                     None => (UpdateResult::InvalidUri, "Package URI is no URI with a host".into()),
@@ -172,14 +204,10 @@ impl Machine {
                 self.commit(now, Some(cause), out, |record| {
                     record.result = result;
                     record.uri = uri;
+                    set(record);
                 });
             }
         }
-        self.commit(now, None, out, |record| {
-            record.severity = settings.severity.unwrap_or(before.severity);
-            record.max_defer = settings.max_defer.or(before.max_defer);
-            record.automatic = settings.automatic.unwrap_or(before.automatic);
-        });
         Ok(())
     }
 
@@ -191,7 +219,7 @@ impl Machine {
         if uri.is_empty() {
             return self.check_not_updating();
         }
-        match (self.config.delivery, self.record.state) {
+        match (Delivery::with(&self.config.protocols), self.record.state) {
             (Delivery::Push, _) => Err(not_allowed("packages can only be pushed")),
             (Delivery::Both, State::Idle) => Ok(()),
             (Delivery::Both, _) => Err(not_allowed("another package is under way")),

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use lwm2m_engine::{CallId, CallResult};
+use lwm2m_engine::{CallId, CallResult, FetchFailure, Fetched, Resume};
 use serde::{Deserialize, Serialize};
 
-use crate::Record;
+use crate::{Protocol, Record};
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineConfig {
-    /// How packages come.
-    pub delivery: Delivery,
+    /// What packages can be fetched with; without any they can only be pushed.
+    pub protocols: Vec<Protocol>,
+    /// For how long nothing new comes before a package is given up that is fetched.
+    pub patience: Duration,
     /// If somebody on the device may put an update off: for how long where the server
     /// has written no Maximum Defer Period.
     pub deferral: Option<Duration>,
@@ -26,11 +28,16 @@ pub struct MachineConfig {
 pub enum Delivery {
     /// 1: servers push them.
     Push,
-    /// 2: servers may name a URI as well; of no scheme yet.
+    /// 2: servers may name a URI as well.
     Both,
 }
 
 impl Delivery {
+    /// With these protocols to fetch with.
+    pub const fn with(protocols: &[Protocol]) -> Self {
+        if protocols.is_empty() { Self::Push } else { Self::Both }
+    }
+
     /// The number of the registry.
     pub const fn number(self) -> i64 {
         match self {
@@ -169,8 +176,13 @@ pub enum Event {
     ///
     /// [`CallReply::AfterAnswer`]: lwm2m_engine::CallReply::AfterAnswer
     Proceed,
-    /// The end of [`Action::Store`].
-    Stored(Result<(), Failure>),
+    /// The end of [`Action::Open`] or [`Action::Store`]: how many bytes of the package a
+    /// power cut would leave.
+    Stored(Result<u64, Failure>),
+    /// The attempt of [`Action::Fetch`] has found something.
+    Fetched(Ticket, Fetched),
+    /// The end of [`Action::Fetch`], after all that it has found.
+    FetchEnded(Ticket, Result<(), FetchFailure>),
     /// The end of [`Action::Inspect`].
     Inspected(Ticket, Result<PackageInfo, Failure>),
     /// The end of [`Action::LookUp`]; a failure says why nothing can be installed now.
@@ -213,6 +225,26 @@ pub enum Action {
     },
     /// Answer a call.
     Reply(CallId, CallResult),
+    /// Get the package, in place of an attempt before. [`Event::Fetched`] and
+    /// [`Event::FetchEnded`] follow, each when what came before is stored.
+    Fetch {
+        /// Of this attempt.
+        ticket: Ticket,
+        /// Package URI.
+        uri: String,
+        /// What is there already.
+        resume: Option<Resume>,
+    },
+    /// Fetch no more; nothing further follows.
+    StopFetch,
+    /// Have the first bytes of a package and nothing behind them, and check the space for
+    /// the rest: [`Event::Stored`] follows before anything else.
+    Open {
+        /// Bytes that are kept.
+        offset: u64,
+        /// Bytes of the whole, if they are known.
+        size: Option<u64>,
+    },
     /// Store a part: [`Event::Stored`] follows before anything else. At offset 0 what
     /// is there goes first, and the space for `size` is checked.
     Store {
@@ -248,11 +280,18 @@ impl Action {
     /// True for what must not be done unless the record before it is durable.
     pub fn follows_record(&self) -> bool {
         match self {
-            Self::Discard | Self::LookUp(_) | Self::Install(_) | Self::Reboot => true,
+            // What was there goes, and the last record may count on it.
+            Self::Store { offset, .. } => *offset == 0,
+            Self::Fetch { .. }
+            | Self::Open { .. }
+            | Self::Discard
+            | Self::LookUp(_)
+            | Self::Install(_)
+            | Self::Reboot => true,
             Self::Persist(_)
             | Self::Changed { .. }
             | Self::Reply(..)
-            | Self::Store { .. }
+            | Self::StopFetch
             | Self::Inspect(_)
             | Self::Check(_)
             // From the record before, a restart comes to the same end: a disk that is

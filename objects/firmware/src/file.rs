@@ -24,9 +24,11 @@ impl FileBackend {
 impl Backend for FileBackend {
     /// Any file will do; it says nothing of itself.
     async fn inspect(&self, package: &Path) -> Result<PackageInfo, Failure> {
-        match fs::metadata(package) {
-            Ok(_) => Ok(PackageInfo::default()),
-            Err(error) => Err(failure(package, &error)),
+        let path = package.to_owned();
+        match spawn_blocking(move || fs::metadata(path)).await {
+            Ok(Ok(_)) => Ok(PackageInfo::default()),
+            Ok(Err(error)) => Err(failure(package, &error)),
+            Err(error) => Err(Failure::new(Reason::Other, error.to_string())),
         }
     }
 

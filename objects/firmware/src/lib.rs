@@ -6,10 +6,13 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod attempt;
 mod backend;
 mod check_units;
 mod download;
 mod event;
+mod fetcher;
+mod fetching;
 mod file;
 mod installation;
 mod machine;
@@ -34,12 +37,14 @@ pub use event::{
     Action, Delivery, Event, Failure, Installed, MachineConfig, PackageInfo, Reason, Settings,
     Slot, System, Ticket,
 };
+pub use fetcher::{Fetcher, Protocol};
+pub use fetching::{DEFAULT_PATIENCE, FIRST_PAUSE, MAX_PAUSE};
 pub use file::FileBackend;
 pub use machine::{ANSWER_LIMIT, INSTALL_DELAY, Machine, PROCEED_LIMIT};
 pub use marker::{TrialMarker, is_on_trial, system_identity};
 pub use object::{Confirmation, FirmwareUpdate};
 pub use rauc::RaucBackend;
-pub use record::{Record, RecordError, State, Step, UpdateResult};
+pub use record::{Progress, Record, RecordError, State, Step, UpdateResult};
 pub use record_store::{RecordFile, RecordStore};
 pub use restart::{Found, MAX_ATTEMPTS, MAX_RESTARTS, Running};
 pub use script::{ANSWERS, ScriptBackend, ScriptName};

@@ -1,7 +1,8 @@
 //! The update as a state machine: events in, actions out, no I/O and no clock
 //! (Objects 7.2).
 //!
-//! 1. Idle: the first part of a package opens a download.
+//! 1. Idle: the first part of a package opens a download, or Package URI does
+//!    (`fetching`).
 //! 2. Downloading: parts are stored in order; after the last one the package is
 //!    checked, and its Write answered when that is done or [`ANSWER_LIMIT`] is over.
 //! 3. Downloaded: Update, at once or after somebody on the device agrees.
@@ -18,7 +19,8 @@ use lwm2m_engine::{CallId, CallReply};
 use lwm2m_model::{Instant, Now, RequestError};
 
 use crate::download::{Chunk, Storing};
-use crate::event::{Action, Delivery, Event, MachineConfig, Ticket};
+use crate::event::{Action, Event, MachineConfig, Ticket};
+use crate::fetching::Fetching;
 use crate::installation::Deferral;
 use crate::record::{Record, State, Step, UpdateResult};
 use crate::rules::{differing, not_allowed, seconds};
@@ -44,6 +46,8 @@ pub(crate) enum Phase {
     Rest,
     /// Parts come in.
     Receiving { server: Option<u16>, next: u64, storing: Option<Storing> },
+    /// Parts are fetched.
+    Fetching(Fetching),
     /// The package is checked, and its last part perhaps still to be answered.
     Checking { server: Option<u16>, ticket: Ticket, answer: Option<(CallId, Instant)> },
     /// A package from before a restart is checked again.
@@ -78,19 +82,15 @@ impl Machine {
         &self.record
     }
 
-    /// How packages come.
-    pub fn delivery(&self) -> Delivery {
-        self.config.delivery
-    }
-
     /// When [`Event::Time`] is due.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let step = match self.phase {
+        let step = match &self.phase {
             Phase::Checking { answer: Some((_, at)), .. }
             | Phase::Automatic(at)
             | Phase::Waiting(at)
             | Phase::OnTrial(Proof::CheckAgain(at, _))
-            | Phase::MarkAgain(at, _) => Some(at),
+            | Phase::MarkAgain(at, _) => Some(*at),
+            Phase::Fetching(fetching) => fetching.due(),
             _ => None,
         };
         step.into_iter().chain(self.deadline()).chain(self.end_of_trial()).min()
@@ -125,6 +125,8 @@ impl Machine {
                 }
             }
             Event::Stored(result) => self.stored(now, result, &mut out),
+            Event::Fetched(ticket, fetched) => self.fetched(now, ticket, fetched, &mut out),
+            Event::FetchEnded(ticket, result) => self.fetch_ended(now, ticket, result, &mut out),
             Event::Inspected(ticket, result) => self.inspected(now, ticket, result, &mut out),
             Event::Running(ticket, system) => self.running(now, ticket, system, &mut out),
             Event::Installed(ticket, result) => self.installed(now, ticket, result, &mut out),
@@ -177,6 +179,9 @@ impl Machine {
                 self.phase = Phase::Checking { server, ticket, answer: None };
                 out.push(Action::Reply(call, Ok(CallReply::Done)));
             }
+            Phase::Fetching(fetching) if fetching.due().is_some_and(|at| at <= now.boot) => {
+                self.attempt(fetching, out);
+            }
             Phase::Automatic(at) if at <= now.boot => {
                 self.phase = Phase::Rest;
                 if self.may_defer() {
@@ -224,12 +229,16 @@ impl Machine {
         also: impl FnOnce(&mut Record),
     ) {
         let had_package = self.record.state != State::Idle;
+        if let Phase::Fetching(fetching) = &self.phase {
+            out.extend(fetching.ticket().map(|_| Action::StopFetch));
+        }
         self.phase = Phase::Rest;
         self.deferral = None;
         self.commit(now, cause, out, |record| {
             record.state = State::Idle;
             record.result = result;
             record.package = None;
+            record.fetch = None;
             record.deferred_at = None;
             record.step = Step::Wanted;
             record.attempts = 0;

@@ -19,11 +19,12 @@ use crate::resource::{
     path,
 };
 use crate::worker::{Parts, Worker, load};
-use crate::{Backend, Delivery, Event, Record, Restarter, Settings};
+use crate::{Backend, Delivery, Event, Fetcher, Protocol, Record, Restarter, Settings};
 
 /// The Firmware Update object.
 pub struct FirmwareUpdate {
     definition: Arc<ObjectDef>,
+    protocols: Vec<Protocol>,
     events: mpsc::Sender<Event>,
     record: watch::Receiver<Record>,
     registered: Arc<Notify>,
@@ -47,8 +48,8 @@ impl Confirmation {
 /// What a resource holds.
 enum Content {
     Value(Value),
-    /// A multiple-instance resource without instances.
-    Empty,
+    /// Those of a multiple-instance resource, in the order of its instances.
+    Multiple(Vec<Value>),
     /// Nothing to be read.
     Action,
 }
@@ -58,16 +59,17 @@ impl FirmwareUpdate {
     ///
     /// # Panics
     /// Outside a tokio runtime, which its task needs.
-    pub fn new<B: Backend, R: Restarter>(parts: Parts<B, R>) -> Self {
+    pub fn new<B: Backend, R: Restarter, F: Fetcher>(parts: Parts<B, R, F>) -> Self {
         let (events, received) = mpsc::channel(EVENT_LIMIT);
         // Small, and needed before the first answer.
         let recorded = load(&*parts.records);
+        let protocols = parts.fetcher.protocols().to_vec();
         let (shown, record) = watch::channel(recorded.clone().unwrap_or_default());
         let mut tasks = JoinSet::new();
         let registered = Arc::new(Notify::new());
         tasks.spawn(Worker::run(parts, recorded, received, registered.clone(), shown));
         let definition = Arc::new(objects::FIRMWARE_UPDATE.clone());
-        Self { definition, events, record, registered, tasks }
+        Self { definition, protocols, events, record, registered, tasks }
     }
 
     /// A handle through which the daemon tells of registrations.
@@ -75,7 +77,7 @@ impl FirmwareUpdate {
         Confirmation(self.registered.clone())
     }
 
-    /// What stands at or below `path`.
+    /// What stands in the resources at or below `path`, or above it.
     fn contents(&self, path: &Path) -> Vec<(Path, Content)> {
         if path.instance_id().is_some_and(|id| id != 0) {
             return Vec::new();
@@ -83,29 +85,61 @@ impl FirmwareUpdate {
         let record = self.record.borrow();
         let ids = self.definition.resources.iter().map(|resource| resource.id);
         let contents =
-            ids.filter_map(|id| Some((crate::resource::path(id), content(id, &record)?)));
-        contents.filter(|(at, _)| path.contains(at)).collect()
+            ids.filter_map(|id| Some((crate::resource::path(id), self.content(id, &record)?)));
+        contents.filter(|(at, _)| path.contains(at) || at.contains(path)).collect()
+    }
+
+    /// What a resource holds; `None` if it is not there.
+    fn content(&self, id: u16, record: &Record) -> Option<Content> {
+        let value = match id {
+            PACKAGE | UPDATE | CANCEL => return Some(Content::Action),
+            PROTOCOLS => {
+                let numbers = self.protocols.iter().map(|it| Value::Integer(it.number()));
+                return Some(Content::Multiple(numbers.collect()));
+            }
+            PACKAGE_URI => Value::String(record.uri.clone()),
+            STATE => Value::Integer(record.state.number()),
+            UPDATE_RESULT => Value::Integer(record.result.number()),
+            PACKAGE_NAME => Value::String(record.package.clone().unwrap_or_default().name),
+            PACKAGE_VERSION => Value::String(record.package.clone().unwrap_or_default().version),
+            DELIVERY_METHOD => Value::Integer(Delivery::with(&self.protocols).number()),
+            SEVERITY => Value::Integer(record.severity.into()),
+            LAST_STATE_CHANGE => Value::Time(record.changed_at?),
+            MAX_DEFER_PERIOD => Value::Unsigned(record.max_defer?),
+            AUTOMATIC_UPGRADE => Value::Boolean(record.automatic),
+            _ => return None,
+        };
+        Some(Content::Value(value))
     }
 
     fn read(&self, path: &Path) -> CallResult {
-        let entries: Vec<Entry> = self
-            .contents(path)
-            .into_iter()
-            .filter_map(|(at, content)| match content {
-                Content::Value(value) => Some(Entry::new(at, value)),
-                Content::Empty => Some(Entry::empty(at)),
-                Content::Action => None,
-            })
-            .collect();
+        let mut entries = Vec::new();
+        for (at, content) in self.contents(path) {
+            match content {
+                Content::Value(value) => entries.push(Entry::new(at, value)),
+                Content::Multiple(values) if values.is_empty() => entries.push(Entry::empty(at)),
+                Content::Multiple(values) => {
+                    let instances = instances(&at, values.len()).into_iter().zip(values);
+                    entries.extend(instances.map(|(at, value)| Entry::new(at, value)));
+                }
+                Content::Action => {}
+            }
+        }
+        entries.retain(|entry| path.contains(&entry.path));
         if entries.is_empty() { Err(not_found(path)) } else { Ok(CallReply::Entries(entries)) }
     }
 
     fn discover(&self, path: &Path) -> CallResult {
-        let mut paths: Vec<Path> = self.contents(path).into_iter().map(|(at, _)| at).collect();
-        let instance = Path::instance(objects::id::FIRMWARE_UPDATE, 0);
-        if path.contains(&instance) {
-            paths.insert(0, instance);
+        let mut paths = vec![Path::instance(objects::id::FIRMWARE_UPDATE, 0)];
+        for (at, content) in self.contents(path) {
+            let below = match content {
+                Content::Multiple(values) => instances(&at, values.len()),
+                Content::Value(_) | Content::Action => Vec::new(),
+            };
+            paths.push(at);
+            paths.extend(below);
         }
+        paths.retain(|known| path.contains(known));
         if paths.is_empty() { Err(not_found(path)) } else { Ok(CallReply::Paths(paths)) }
     }
 
@@ -231,25 +265,9 @@ fn write_event(call: &Call, entries: &[Entry]) -> Result<Event, RequestError> {
     Ok(Event::Write { call: call.id, uri, settings })
 }
 
-/// What a resource holds; `None` if it is not there.
-fn content(id: u16, record: &Record) -> Option<Content> {
-    let value = match id {
-        PACKAGE | UPDATE | CANCEL => return Some(Content::Action),
-        // No scheme can be fetched from (OBJ-95).
-        PROTOCOLS => return Some(Content::Empty),
-        PACKAGE_URI => Value::String(record.uri.clone()),
-        STATE => Value::Integer(record.state.number()),
-        UPDATE_RESULT => Value::Integer(record.result.number()),
-        PACKAGE_NAME => Value::String(record.package.clone().unwrap_or_default().name),
-        PACKAGE_VERSION => Value::String(record.package.clone().unwrap_or_default().version),
-        DELIVERY_METHOD => Value::Integer(Delivery::Push.number()),
-        SEVERITY => Value::Integer(record.severity.into()),
-        LAST_STATE_CHANGE => Value::Time(record.changed_at?),
-        MAX_DEFER_PERIOD => Value::Unsigned(record.max_defer?),
-        AUTOMATIC_UPGRADE => Value::Boolean(record.automatic),
-        _ => return None,
-    };
-    Some(Content::Value(value))
+/// The paths of the instances of a multiple-instance resource.
+fn instances(resource: &Path, count: usize) -> Vec<Path> {
+    (0..u16::MAX).take(count).filter_map(|id| resource.child(id).ok()).collect()
 }
 
 fn not_found(path: &Path) -> RequestError {

@@ -8,9 +8,9 @@ use tracing::{info, warn};
 
 use crate::trial::{CHECK_PAUSE, keeps_marker};
 use crate::worker::Worker;
-use crate::{Backend, Checks, Failure, Reason, Restarter, State, Step, TrialMarker};
+use crate::{Backend, Checks, Failure, Fetcher, Reason, Restarter, State, Step, TrialMarker};
 
-impl<B: Backend, R: Restarter> Worker<B, R> {
+impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
     /// Sees to the marker after a restart.
     pub(crate) async fn set_marker_right(&self) {
         let record = self.machine.record();

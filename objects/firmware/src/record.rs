@@ -1,7 +1,8 @@
 //! What is kept of an update through restarts (Objects 7.3), and the two numbers that
 //! a server reads.
 
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::PackageInfo;
 
@@ -99,11 +100,25 @@ pub enum Step {
     RollingBack,
 }
 
+/// How far a package is that is fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Bytes that are durable, and that the rest can be added to.
+    pub offset: u64,
+    /// What tells this version of the package from others; `None` if it is not known.
+    pub etag: Option<Vec<u8>>,
+    /// Bytes of the whole, if they are known. All of it is there once it is the offset.
+    pub size: Option<u64>,
+    /// For how long nothing new has come, in seconds.
+    pub waited: u64,
+}
+
 /// Everything that must survive a restart. Written whole before what follows from it
 /// is done; of two records the one with the higher counter counts.
 ///
-/// After a roll back an older agent reads what a newer one has written: what it does not
-/// know it leaves out.
+/// A system that is on trial may write what the system of before has to read after it:
+/// fields that are not known are passed over, and those that are not there have a
+/// default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The format: [`Record::FORMAT`].
@@ -126,9 +141,13 @@ pub struct Record {
     pub automatic: bool,
     /// What the check of the package has found, in States Downloaded and Updating.
     pub package: Option<PackageInfo>,
+    /// How far the package at the URI is, in State Downloading; `None` if it is pushed.
+    #[serde(default)]
+    pub fetch: Option<Progress>,
     /// Since when an update is deferred, Unix time in seconds.
     pub deferred_at: Option<i64>,
     /// How far an installation is.
+    #[serde(deserialize_with = "step")]
     pub step: Step,
     /// How often the installer has been called for this package.
     pub attempts: u8,
@@ -181,6 +200,20 @@ impl Record {
     }
 }
 
+/// A step that only a later version knows comes after the restart into it.
+fn step<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Step, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Known(Step),
+        Later(IgnoredAny),
+    }
+    match Any::deserialize(deserializer)? {
+        Any::Known(step) => Ok(step),
+        Any::Later(_) => Ok(Step::OnTrial),
+    }
+}
+
 impl Default for Record {
     /// The record of a device that never was updated.
     fn default() -> Self {
@@ -195,6 +228,7 @@ impl Default for Record {
             max_defer: None,
             automatic: false,
             package: None,
+            fetch: None,
             deferred_at: None,
             step: Step::Wanted,
             attempts: 0,

@@ -1,12 +1,12 @@
 //! Where the record of an update is kept.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::Record;
-use crate::storage::sync_folder;
+use crate::storage::{make_folder, sync_folder};
 
 /// Keeps the bytes of one record. Its functions block.
 pub trait RecordStore: Send + Sync + 'static {
@@ -55,9 +55,7 @@ impl RecordStore for RecordFile {
     }
 
     fn save(&self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(folder) = self.path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        }
+        make_folder(&self.path)?;
         let temporary = self.path.with_extension("new");
         let mut options = OpenOptions::new();
         let mut file =

@@ -3,7 +3,7 @@
 
 use lwm2m_model::Now;
 
-use crate::event::{Action, MachineConfig};
+use crate::event::{Action, Failure, MachineConfig, Reason};
 use crate::machine::{INSTALL_DELAY, Machine, Phase};
 use crate::record::{Record, State, Step, UpdateResult};
 use crate::trial::{MARK_PAUSE, Proof};
@@ -11,7 +11,7 @@ use crate::trial::{MARK_PAUSE, Proof};
 /// What is found at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// A package is there.
+    /// A package is there; of one that is fetched, at least what is recorded.
     pub package: bool,
     /// What runs.
     pub running: Running,
@@ -55,6 +55,9 @@ impl Machine {
             // Killed between the record and the removal.
             State::Idle if found.package => out.push(Action::Discard),
             State::Idle => {}
+            State::Downloading if self.record.fetch.is_some() => {
+                self.resume_fetch(found, now, out);
+            }
             State::Downloading => {
                 let cause = "the agent was restarted while the package came in";
                 self.end(now, UpdateResult::ConnectionLost, Some(cause.into()), out);
@@ -145,11 +148,18 @@ impl Machine {
             Phase::Installing(_) | Phase::RestartDue if step_left_out => {
                 self.fail_update(now, cause, out);
             }
+            Phase::Receiving { storing: Some(_), .. } if step_left_out => {
+                self.stored(now, Err(Failure::new(Reason::Other, cause)), out);
+            }
+            Phase::Fetching(_) if step_left_out => {
+                self.end(now, UpdateResult::Failed, Some(cause), out);
+            }
             // What is under way is recorded, or a restart does it again.
             Phase::Installing(_)
             | Phase::RestartDue
             | Phase::Rest
             | Phase::Receiving { .. }
+            | Phase::Fetching(_)
             | Phase::Checking { .. }
             | Phase::Rechecking(_)
             | Phase::Automatic(_)

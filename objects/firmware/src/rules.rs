@@ -2,6 +2,7 @@
 
 use lwm2m_model::{Code, Now, RequestError};
 
+use crate::Protocol;
 use crate::event::{Failure, Reason};
 use crate::record::{Record, UpdateResult};
 use crate::resource::{
@@ -65,6 +66,12 @@ pub(crate) fn scheme(uri: &str) -> Option<&str> {
     let has_host = !host.is_empty() && !host.starts_with(':');
     let is_plain = uri.chars().all(|c| c.is_ascii_graphic());
     (is_scheme && has_host && is_plain).then_some(scheme)
+}
+
+/// Whether a URI is one that can be fetched with one of these.
+pub(crate) fn is_supported(uri: &str, protocols: &[Protocol]) -> bool {
+    let scheme = scheme(uri);
+    scheme.is_some_and(|it| protocols.iter().any(|known| it.eq_ignore_ascii_case(known.scheme())))
 }
 
 /// Unix time in seconds, if the clock is set.

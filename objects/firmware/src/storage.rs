@@ -14,8 +14,10 @@ use crate::{Failure, Reason};
 pub(crate) struct Storage {
     path: PathBuf,
     file: Option<File>,
-    /// Bytes that a power cut would take.
-    unsynced: u64,
+    /// Bytes that are written.
+    len: u64,
+    /// Bytes that a power cut would leave.
+    durable: u64,
     /// Bytes that may come before the free space is looked at again.
     unchecked: u64,
     free_space: fn(&Path) -> io::Result<u64>,
@@ -23,43 +25,64 @@ pub(crate) struct Storage {
 
 impl Storage {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, unsynced: 0, unchecked: 0, free_space }
+        Self { path, file: None, len: 0, durable: 0, unchecked: 0, free_space }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Stores a part; at offset 0 a package begins anew.
+    /// Stores a part; at offset 0 a package begins anew, if it has not just begun. Returns
+    /// how many bytes a power cut would leave.
     pub(crate) fn store(
         &mut self,
         offset: u64,
         bytes: &[u8],
         last: bool,
         size: Option<u64>,
-    ) -> Result<(), Failure> {
-        if offset == 0 {
-            self.begin(size)?;
+    ) -> Result<u64, Failure> {
+        let has_just_begun = self.file.is_some() && self.len == 0;
+        if offset == 0 && !has_just_begun {
+            self.open(0, size)?;
         }
         let len = bytes.len() as u64;
         if len > self.unchecked {
             self.unchecked = self.check_space(len)?.min(CHECK_EVERY.max(len));
         }
         self.unchecked -= len;
-        self.write(offset, bytes, last).map_err(|error| self.failure(&error))
+        self.write(offset, bytes, last).map_err(|error| self.failure(&error))?;
+        Ok(self.durable)
     }
 
-    fn begin(&mut self, size: Option<u64>) -> Result<(), Failure> {
-        self.discard().map_err(|error| self.failure(&error))?;
-        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
-        let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
-        made.map_err(|error| self.failure(&error))?;
-        self.check_space(size.unwrap_or_default())?;
+    /// Has the first `offset` bytes of a package and nothing behind them; all of these are
+    /// durable then. With 0 a package begins.
+    pub(crate) fn open(&mut self, offset: u64, size: Option<u64>) -> Result<u64, Failure> {
+        if offset == 0 {
+            self.discard()?;
+            make_folder(&self.path).map_err(|error| self.failure(&error))?;
+        }
+        self.check_space(size.unwrap_or_default().saturating_sub(offset))?;
         self.unchecked = 0;
+        let opened = if offset == 0 { self.create() } else { self.cut(offset) };
+        self.file = Some(opened.map_err(|error| self.failure(&error))?);
+        (self.len, self.durable) = (offset, offset);
+        Ok(offset)
+    }
+
+    fn create(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(FILE_MODE);
-        self.file = Some(options.open(&self.path).map_err(|error| self.failure(&error))?);
-        Ok(())
+        let file = options.write(true).create_new(true).mode(FILE_MODE).open(&self.path)?;
+        // What is synced later must have a name.
+        sync_folder(&self.path)?;
+        Ok(file)
+    }
+
+    fn cut(&self, offset: u64) -> io::Result<File> {
+        let file = OpenOptions::new().write(true).open(&self.path)?;
+        let len = file.metadata()?.len();
+        if len < offset {
+            let cause = format!("{len} bytes of what were {offset}");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause));
+        }
+        file.set_len(offset)?;
+        file.sync_data()?;
+        Ok(file)
     }
 
     /// Whether `size` bytes fit beside the reserve; how many would.
@@ -85,24 +108,23 @@ impl Storage {
         // A part that failed half-way must not move the next one.
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(bytes)?;
-        self.unsynced += bytes.len() as u64;
-        if self.unsynced >= SYNC_EVERY || last {
+        self.len = offset + bytes.len() as u64;
+        if self.len.saturating_sub(self.durable) >= SYNC_EVERY || last {
             file.sync_data()?;
-            self.unsynced = 0;
+            self.durable = self.len;
         }
         if last {
             self.file = None;
-            sync_folder(&self.path)?;
         }
         Ok(())
     }
 
     /// Removes what there is of a package.
-    pub(crate) fn discard(&mut self) -> io::Result<()> {
-        (self.file, self.unsynced) = (None, 0);
+    pub(crate) fn discard(&mut self) -> Result<(), Failure> {
+        (self.file, self.len, self.durable) = (None, 0, 0);
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
+            result => result.map_err(|error| self.failure(&error)),
         }
     }
 
@@ -115,6 +137,13 @@ impl Storage {
         };
         Failure::new(reason, format!("{}: {error}", self.path.display()))
     }
+}
+
+/// Makes the folder of `path`, if it is not there.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+    sync_folder(folder)
 }
 
 /// Makes the names in the folder of `path` durable.
@@ -159,6 +188,45 @@ mod tests {
         assert!(!path.exists());
         let error = storage.store(7, b"x", false, None).unwrap_err();
         assert_eq!(error.reason, Reason::Other);
+    }
+
+    /// OBJ-94
+    #[test]
+    fn a_package_goes_on_from_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firmware/package");
+        let mut storage = Storage::new(path.clone());
+        assert_eq!(storage.open(0, Some(7)), Ok(0));
+        assert_eq!(storage.store(0, b"new too long", false, Some(7)), Ok(0));
+        drop(storage);
+        // After a restart, and once more in the same run.
+        let mut storage = Storage::new(path.clone());
+        for _ in 0..2 {
+            assert_eq!(storage.open(4, Some(7)), Ok(4));
+            assert_eq!(fs::read(&path).unwrap(), b"new ");
+            assert_eq!(storage.store(4, b"on", false, None), Ok(4));
+        }
+        assert_eq!(storage.store(6, b"e", false, None), Ok(4));
+        assert_eq!(storage.store(7, b"", true, None), Ok(7));
+        assert_eq!(fs::read(&path).unwrap(), b"new one");
+        let error = Storage::new(path.clone()).open(8, None).unwrap_err();
+        assert_eq!(error.reason, Reason::Other);
+        assert!(error.cause.ends_with("firmware/package: 7 bytes of what were 8"), "{error:?}");
+        storage.discard().unwrap();
+        assert!(storage.open(1, None).unwrap_err().cause.contains("package: No such file"));
+    }
+
+    #[test]
+    fn what_is_synced_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut storage = Storage::new(folder.path().join("package"));
+        let part = vec![7; SYNC_EVERY as usize / 4];
+        let mut durable = Vec::new();
+        for n in 0..9 {
+            durable.push(storage.store(n * part.len() as u64, &part, false, None).unwrap());
+        }
+        let (one, two) = (SYNC_EVERY, 2 * SYNC_EVERY);
+        assert_eq!(durable, [0, 0, 0, one, one, one, one, two, two]);
     }
 
     #[test]

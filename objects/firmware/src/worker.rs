@@ -4,7 +4,7 @@
 //! tasks whose outcomes come back as events.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,19 +15,25 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use crate::attempt::Attempt;
 use crate::proving::{check, confirm, reject};
 use crate::storage::Storage;
 use crate::trial::keeps_marker;
 use crate::{
-    Action, Backend, Checks, Delivery, Event, Failure, Found, Machine, MachineConfig, Reason,
+    Action, Backend, Checks, Event, Failure, Fetcher, Found, Machine, MachineConfig, Reason,
     Record, RecordStore, Restarter, Running, Slot, State, Step, System, TrialMarker, UpdateResult,
     resource,
 };
 
 /// What the object is made of.
-pub struct Parts<B, R> {
+pub struct Parts<B, R, F> {
     /// The program that installs.
     pub backend: B,
+    /// Gets packages that a server names.
+    pub fetcher: F,
+    /// For how long nothing new comes before a package is given up that is fetched:
+    /// [`crate::DEFAULT_PATIENCE`].
+    pub patience: Duration,
     /// Where the record is kept.
     pub records: Arc<dyn RecordStore>,
     /// Where the package is kept; its directory is made.
@@ -49,9 +55,12 @@ pub struct Parts<B, R> {
 }
 
 /// The task.
-pub(crate) struct Worker<B, R> {
+pub(crate) struct Worker<B, R, F> {
     pub(crate) machine: Machine,
     backend: Arc<B>,
+    fetcher: Arc<F>,
+    /// At a package that is fetched.
+    attempt: Option<Attempt>,
     records: Arc<dyn RecordStore>,
     /// Away only while a thread writes.
     storage: Option<Storage>,
@@ -68,10 +77,10 @@ pub(crate) struct Worker<B, R> {
     clock: fn() -> Now,
 }
 
-impl<B: Backend, R: Restarter> Worker<B, R> {
+impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
     /// Works until the object is gone.
     pub(crate) async fn run(
-        parts: Parts<B, R>,
+        parts: Parts<B, R, F>,
         record: Option<Record>,
         mut events: mpsc::Receiver<Event>,
         registered: Arc<Notify>,
@@ -80,7 +89,8 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
         let backend = Arc::new(parts.backend);
         let found = find(record.as_ref(), &parts.package, parts.boot.as_deref(), &*backend).await;
         let config = MachineConfig {
-            delivery: Delivery::Push,
+            protocols: parts.fetcher.protocols().to_vec(),
+            patience: parts.patience,
             deferral: None,
             boot: parts.boot,
             trial: parts.trial,
@@ -89,6 +99,8 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
         let mut worker = Self {
             machine,
             backend,
+            fetcher: Arc::new(parts.fetcher),
+            attempt: None,
             records: parts.records,
             storage: Some(Storage::new(parts.package.clone())),
             package: parts.package,
@@ -120,6 +132,7 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
                     }
                 },
                 () = registered.notified() => Event::Registered,
+                event = Attempt::next(&mut worker.attempt) => event,
                 () = until(next, worker.clock) => Event::Time,
             };
             let now = (worker.clock)();
@@ -150,10 +163,22 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
                 Action::Reply(call, result) => {
                     self.say(ObjectMessage::Reply { call, result }).await;
                 }
+                Action::Open { offset, size } => {
+                    let opened = self.with_storage(move |it| it.open(offset, size)).await;
+                    self.handle_first(Event::Stored(opened), &mut actions);
+                }
                 Action::Store { offset, bytes, last, size } => {
-                    let stored = self.store(offset, bytes, last, size).await;
+                    let store = move |it: &mut Storage| it.store(offset, &bytes, last, size);
+                    let stored = self.with_storage(store).await;
                     self.handle_first(Event::Stored(stored), &mut actions);
                 }
+                Action::Fetch { ticket, uri, resume } => {
+                    // One that is still there ends first.
+                    self.attempt = None;
+                    let fetcher = self.fetcher.clone();
+                    self.attempt = Some(Attempt::begin(fetcher, ticket, uri, resume));
+                }
+                Action::StopFetch => self.attempt = None,
                 Action::Discard => self.discard().await,
                 Action::Inspect(ticket) => {
                     let (backend, package) = (self.backend.clone(), self.package.clone());
@@ -263,19 +288,17 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
         let _ = self.out.send(message).await;
     }
 
-    async fn store(
+    /// Does something with the storage in a thread that may wait for the disk.
+    async fn with_storage<T: Send + 'static>(
         &mut self,
-        offset: u64,
-        bytes: Vec<u8>,
-        last: bool,
-        size: Option<u64>,
-    ) -> Result<(), Failure> {
+        act: impl FnOnce(&mut Storage) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let mut storage = self.take_storage();
-        let written = spawn_blocking(move || {
-            let result = storage.store(offset, &bytes, last, size);
+        let acting = spawn_blocking(move || {
+            let result = act(&mut storage);
             (storage, result)
         });
-        match written.await {
+        match acting.await {
             Ok((storage, result)) => {
                 self.storage = Some(storage);
                 result
@@ -285,16 +308,8 @@ impl<B: Backend, R: Restarter> Worker<B, R> {
     }
 
     async fn discard(&mut self) {
-        let mut storage = self.take_storage();
-        let removed = spawn_blocking(move || {
-            let result = storage.discard();
-            (storage, result)
-        });
-        if let Ok((storage, result)) = removed.await {
-            if let Err(error) = result {
-                warn!("cannot remove {}: {error}", storage.path().display());
-            }
-            self.storage = Some(storage);
+        if let Err(failure) = self.with_storage(Storage::discard).await {
+            warn!("cannot remove the package: {}", failure.cause);
         }
     }
 
@@ -361,11 +376,11 @@ async fn restart<R: Restarter>(restarter: &R) {
 /// What there is after a restart.
 async fn find<B: Backend>(
     record: Option<&Record>,
-    package: &std::path::Path,
+    package: &Path,
     boot: Option<&str>,
     backend: &B,
 ) -> Found {
-    let package = package.exists();
+    let package = is_there(record, package).await;
     let begun = record.filter(|it| it.state == State::Updating && it.step != Step::Wanted);
     let running = match begun {
         None => Running::Same,
@@ -391,6 +406,14 @@ async fn find<B: Backend>(
         }
     };
     Found { package, running }
+}
+
+/// Whether what is recorded of a package is there.
+async fn is_there(record: Option<&Record>, package: &Path) -> bool {
+    let path = package.to_owned();
+    let len = spawn_blocking(move || std::fs::metadata(path).map(|facts| facts.len())).await;
+    let recorded = record.and_then(|record| record.fetch.as_ref()).map_or(0, |it| it.offset);
+    len.is_ok_and(|len| len.is_ok_and(|len| len >= recorded))
 }
 
 /// One line for the operator.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_firmware::{
-    Backend, Checks, Confirmation, Failure, FirmwareUpdate, Installed, PackageInfo, Parts, Reason,
-    RecordFile, RecordStore, Restarter, Slot, TrialMarker, is_on_trial,
+    Backend, Checks, Confirmation, DEFAULT_PATIENCE, Failure, FirmwareUpdate, Installed,
+    PackageInfo, Parts, Reason, RecordFile, RecordStore, Restarter, Slot, TrialMarker, is_on_trial,
 };
 use lwm2m_model::{Arguments, Code, Instant, Now, Path, Value};
 use lwm2m_objects::{ObjectHost, ObjectMessage};
@@ -136,6 +136,8 @@ impl Machine {
         let mut host = ObjectHost::new(clock);
         let object = FirmwareUpdate::new(Parts {
             backend: self.orders.clone(),
+            fetcher: (),
+            patience: DEFAULT_PATIENCE,
             records: Arc::new(RecordFile::new(self.path("record"))),
             package: self.path("package"),
             restarter: self.orders.clone(),

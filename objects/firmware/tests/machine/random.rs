@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use lwm2m_engine::{FetchFailure, FetchFailureKind, Fetched, Resume};
 use lwm2m_firmware::{
     Action, Delivery, Event, Found, Installed, Machine, MachineConfig, Reason, Record, Running,
-    Settings, State, Step, System, UpdateResult,
+    Settings, State, Step, System, Ticket, UpdateResult,
 };
 use proptest::prelude::*;
 
@@ -20,6 +21,8 @@ enum Move {
     Next {
         last: bool,
     },
+    /// The source of a package that is fetched does something.
+    Source(Source),
     /// The task that was begun last ends so.
     TaskEnds {
         good: bool,
@@ -33,7 +36,51 @@ enum Move {
     Kill {
         after: usize,
         running: Running,
+        unsynced: Unsynced,
     },
+}
+
+/// What a source does, where it can.
+#[derive(Debug, Clone)]
+enum Source {
+    Begins {
+        has_etag: bool,
+        has_ranges: bool,
+        has_size: bool,
+    },
+    Sends(usize),
+    Ends,
+    Fails(FetchFailureKind),
+    /// From now on it has another package at the same URI.
+    Republishes,
+}
+
+/// What becomes of the bytes that were not synced.
+#[derive(Debug, Clone, Copy)]
+enum Unsynced {
+    Kept,
+    Zeroed,
+    Gone,
+}
+
+/// The package on disk.
+#[derive(Debug, Default)]
+struct Stored {
+    bytes: Vec<u8>,
+    durable: usize,
+}
+
+/// An attempt at a package that is fetched.
+struct Attempt {
+    ticket: Ticket,
+    resume: Option<Resume>,
+    /// Where it is, once it has begun.
+    at: Option<usize>,
+}
+
+/// What stands at the URI: the same length, and no byte at the same place.
+fn content(version: u8) -> Vec<u8> {
+    (0..300_u16).map(|n| (n as u8).wrapping_mul(7).wrapping_add(version)).collect()
 }
 
 fn reason() -> impl Strategy<Value = Reason> {
@@ -47,7 +94,27 @@ fn reason() -> impl Strategy<Value = Reason> {
     ]
 }
 
+fn source() -> impl Strategy<Value = Source> {
+    let begins = (any::<bool>(), any::<bool>(), any::<bool>());
+    let failures = prop_oneof![
+        6 => Just(FetchFailureKind::Lost),
+        1 => Just(FetchFailureKind::InvalidUri),
+        1 => Just(FetchFailureKind::UnsupportedScheme),
+        1 => Just(FetchFailureKind::Damaged),
+    ];
+    prop_oneof![
+        6 => begins.prop_map(|(has_etag, has_ranges, has_size)| {
+            Source::Begins { has_etag, has_ranges, has_size }
+        }),
+        8 => (1..150_usize).prop_map(Source::Sends),
+        4 => Just(Source::Ends),
+        3 => failures.prop_map(Source::Fails),
+        1 => Just(Source::Republishes),
+    ]
+}
+
 fn moves() -> impl Strategy<Value = Move> {
+    let unsynced = prop_oneof![Just(Unsynced::Kept), Just(Unsynced::Zeroed), Just(Unsynced::Gone)];
     let running = prop_oneof![
         1 => Just(Running::Same),
         4 => Just(Running::New),
@@ -58,7 +125,11 @@ fn moves() -> impl Strategy<Value = Move> {
         4 => any::<bool>().prop_map(|last| Move::Next { last }),
         4 => (any::<bool>(), reason()).prop_map(|(good, reason)| Move::TaskEnds { good, reason }),
         3 => (0..40_u64).prop_map(Move::Pass),
-        2 => (0..4_usize, running).prop_map(|(after, running)| Move::Kill { after, running }),
+        2 => (0..4_usize, running, unsynced).prop_map(|(after, running, unsynced)| {
+            Move::Kill { after, running, unsynced }
+        }),
+        12 => source().prop_map(Move::Source),
+        1 => (3_000..50_000_u64).prop_map(Move::Pass),
         1 => (1..4_u8).prop_map(Move::PersistFails),
         2 => Just(Move::Event(Event::Update { call: CALL })),
         1 => Just(Move::Event(Event::Cancel { call: CALL })),
@@ -67,7 +138,8 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => Just(Move::Event(Event::Registered)),
         1 => Just(Move::Event(Event::Consent)),
         1 => Just(Move::Event(uri(""))),
-        1 => Just(Move::Event(uri("coap://h/x"))),
+        3 => Just(Move::Event(uri("coap://h/x"))),
+        1 => Just(Move::Event(uri("ftp://h/x"))),
         1 => Just(Move::Event(part(Some(102), 0, &[0], true))),
         1 => (0..3_u64).prop_map(|n| Move::Event(part(Some(102), n * 16, &[7; 16], n == 2))),
         1 => any::<bool>().prop_map(|automatic| {
@@ -81,10 +153,13 @@ struct World {
     machine: Machine,
     now: u64,
     durable: Option<Record>,
-    /// Bytes of the package that is stored.
-    package: Option<u64>,
+    package: Option<Stored>,
+    attempt: Option<Attempt>,
+    /// What stands at the URI, and what the last attempt that began was at.
+    published: u8,
+    begun: u8,
     task: Option<Action>,
-    kill_after: Option<(usize, Running)>,
+    kill_after: Option<(usize, Running, Unsynced)>,
     persist_fails: u8,
     /// What the machine has recorded last is not durable.
     is_unsaved: bool,
@@ -103,6 +178,9 @@ impl World {
             now: 0,
             durable: Some(Record::default()),
             package: None,
+            attempt: None,
+            published: 0,
+            begun: 0,
             task: None,
             kill_after: None,
             persist_fails: 0,
@@ -122,11 +200,11 @@ impl World {
         let mut actions = VecDeque::from(actions);
         let mut place = 0;
         while let Some(action) = actions.pop_front() {
-            if let Some((after, running)) = self.kill_after.take() {
+            if let Some((after, running, unsynced)) = self.kill_after.take() {
                 if place >= after {
-                    return self.restart(running, after);
+                    return self.restart(running, after, unsynced);
                 }
-                self.kill_after = Some((after, running));
+                self.kill_after = Some((after, running, unsynced));
             }
             place += 1;
             self.check_order(&action);
@@ -146,17 +224,40 @@ impl World {
                     assert!(record.counter > last, "the counter orders records");
                     self.save(*record);
                 }
-                Action::Store { offset, bytes, .. } => {
-                    self.package = Some(offset + bytes.len() as u64);
-                    self.handle(Event::Stored(Ok(())));
+                Action::Open { offset, .. } => {
+                    let stored = self.package.get_or_insert_default();
+                    assert!(stored.bytes.len() >= offset as usize);
+                    stored.bytes.truncate(offset as usize);
+                    stored.durable = offset as usize;
+                    self.handle(Event::Stored(Ok(offset)));
                 }
+                Action::Store { offset, bytes, last, .. } => {
+                    let stored = self.package.get_or_insert_default();
+                    stored.bytes.truncate(offset as usize);
+                    assert_eq!(stored.bytes.len(), offset as usize, "no hole");
+                    stored.bytes.extend(bytes);
+                    stored.durable = stored.durable.min(offset as usize);
+                    if last || stored.bytes.len() - stored.durable >= SYNC_EVERY {
+                        stored.durable = stored.bytes.len();
+                    }
+                    let durable = stored.durable as u64;
+                    self.handle(Event::Stored(Ok(durable)));
+                }
+                Action::Fetch { ticket, uri, resume } => {
+                    assert_eq!(uri, "coap://h/x");
+                    self.attempt = Some(Attempt { ticket, resume, at: None });
+                }
+                Action::StopFetch => self.attempt = None,
                 Action::Discard => self.package = None,
                 Action::Inspect(_)
                 | Action::LookUp(_)
                 | Action::Install(_)
                 | Action::Check(_)
                 | Action::MarkGood(_)
-                | Action::Reject(_) => self.task = Some(action),
+                | Action::Reject(_) => {
+                    self.check_fetched();
+                    self.task = Some(action);
+                }
                 Action::Changed { .. } | Action::Reply(..) | Action::Reboot => {}
             }
         }
@@ -180,8 +281,13 @@ impl World {
             None => (State::Idle, Step::Wanted),
         };
         match action {
-            // One that is not recorded is removed after a restart.
+            Action::Store { offset: 0, .. } => assert_eq!(state, State::Downloading),
             Action::Store { .. } => assert!(self.is_unsaved || state == State::Downloading),
+            Action::Fetch { .. } => assert!(self.is_unsaved || state == State::Downloading),
+            Action::Open { offset, .. } => {
+                let fetch = self.durable.as_ref().and_then(|record| record.fetch.as_ref());
+                assert!(fetch.is_some_and(|it| it.offset <= *offset), "what is cut is not counted");
+            }
             Action::Install(_) => assert_eq!((state, step), (State::Updating, Step::Installing)),
             Action::Reboot => {
                 let is_due = matches!(step, Step::Installed | Step::RollingBack);
@@ -195,8 +301,26 @@ impl World {
         }
     }
 
-    fn restart(&mut self, running: Running, after: usize) {
+    /// What has been fetched is one package, whatever became of the attempts at it.
+    fn check_fetched(&self) {
+        let record = self.machine.record();
+        if record.state == State::Downloading && record.fetch.is_some() {
+            let stored = self.package.as_ref().unwrap();
+            assert_eq!(stored.bytes, content(self.begun));
+            assert_eq!(stored.durable, stored.bytes.len());
+        }
+    }
+
+    fn restart(&mut self, running: Running, after: usize, unsynced: Unsynced) {
         self.task = None;
+        self.attempt = None;
+        if let Some(Stored { bytes, durable }) = &mut self.package {
+            match unsynced {
+                Unsynced::Kept => {}
+                Unsynced::Zeroed => bytes.iter_mut().skip(*durable).for_each(|byte| *byte = 0),
+                Unsynced::Gone => bytes.truncate(*durable),
+            }
+        }
         self.is_unsaved = false;
         self.is_registered = false;
         let step = self.durable.as_ref().map(|record| (record.state, record.step));
@@ -218,16 +342,69 @@ impl World {
             self.boot += 1;
             self.now = 0;
         }
-        let found = Found { package: self.package.is_some(), running };
+        let recorded = self.durable.as_ref().and_then(|record| record.fetch.clone());
+        let offset = recorded.as_ref().map_or(0, |it| it.offset);
+        let has_package = self.package.as_ref().is_some_and(|it| it.bytes.len() as u64 >= offset);
+        let found = Found { package: has_package, running };
         let record = self.durable.as_ref().map(|record| Record::decode(&record.encode()).unwrap());
         let (machine, actions) =
             Machine::start(config_of(self.boot), record, &found, &at(self.now));
         self.machine = machine;
         self.carry_out(actions);
         let state = self.machine.record().state;
-        assert_ne!(state, State::Downloading, "a push cannot be resumed");
+        assert!(
+            state != State::Downloading || self.machine.record().fetch.is_some(),
+            "a push cannot be resumed"
+        );
+        // OBJ-94: what is recorded is not fetched again.
+        if let (Some(attempt), Some(recorded)) = (&self.attempt, recorded) {
+            let durable = recorded.etag.filter(|_| recorded.offset > 0);
+            let resume = durable.map(|etag| Resume { offset: recorded.offset, etag });
+            assert_eq!(attempt.resume, resume);
+        }
         if state == State::Idle {
             assert!(self.is_unsaved || self.package.is_none());
+        }
+    }
+
+    fn source(&mut self, source: Source) {
+        let end = |kind| FetchFailure::new(kind, "why");
+        let Some(attempt) = &mut self.attempt else {
+            self.published += u8::from(matches!(source, Source::Republishes));
+            return;
+        };
+        let ticket = attempt.ticket;
+        match (source, attempt.at) {
+            (Source::Begins { has_etag, has_ranges, has_size }, None) => {
+                let known = attempt.resume.take().filter(|it| it.etag == [self.published]);
+                let offset = known.filter(|_| has_ranges).map_or(0, |it| it.offset);
+                attempt.at = Some(offset as usize);
+                self.begun = self.published;
+                let etag = (has_etag || offset > 0).then(|| vec![self.published]);
+                let size = has_size.then(|| content(self.published).len() as u64);
+                self.handle(Event::Fetched(ticket, Fetched::Begin { offset, size, etag }));
+            }
+            (Source::Sends(len), Some(at)) => {
+                let bytes: Vec<u8> = content(self.begun).into_iter().skip(at).take(len).collect();
+                if !bytes.is_empty() {
+                    attempt.at = Some(at + bytes.len());
+                    self.handle(Event::Fetched(ticket, Fetched::Part(bytes)));
+                }
+            }
+            (Source::Ends, Some(at)) if at == content(self.begun).len() => {
+                self.attempt = None;
+                self.handle(Event::FetchEnded(ticket, Ok(())));
+            }
+            (Source::Ends, _) => {
+                self.attempt = None;
+                self.handle(Event::FetchEnded(ticket, Err(end(FetchFailureKind::Lost))));
+            }
+            (Source::Fails(kind), _) => {
+                self.attempt = None;
+                self.handle(Event::FetchEnded(ticket, Err(end(kind))));
+            }
+            (Source::Republishes, _) => self.published = self.published.wrapping_add(1),
+            (Source::Begins { .. }, Some(_)) | (Source::Sends(_), None) => {}
         }
     }
 
@@ -239,11 +416,14 @@ impl World {
             }
             Move::Next { last } => {
                 let offset = match self.machine.record().state {
-                    State::Downloading => self.package.unwrap_or_default(),
+                    State::Downloading => {
+                        self.package.as_ref().map_or(0, |it| it.bytes.len() as u64)
+                    }
                     _ => 0,
                 };
                 self.handle(part(Some(101), offset, &[7; 16], last));
             }
+            Move::Source(source) => self.source(source),
             Move::TaskEnds { good, reason } => {
                 let end = || if good { Ok(()) } else { Err("why".to_owned()) };
                 let event = match self.task.take() {
@@ -277,7 +457,9 @@ impl World {
                 }
                 self.handle(Event::Time);
             }
-            Move::Kill { after, running } => self.kill_after = Some((after, running)),
+            Move::Kill { after, running, unsynced } => {
+                self.kill_after = Some((after, running, unsynced));
+            }
         }
         let next = self.machine.next_timeout();
         assert!(next.is_none_or(|next| next > at(self.now).boot), "nothing due is left");
@@ -288,8 +470,15 @@ impl World {
         assert_eq!(record.package.is_some(), has_package, "{record:?}");
         let is_updating = record.state == State::Updating;
         assert!(!is_updating || record.result == UpdateResult::Initial, "{record:?}");
+        let is_fetched = record.fetch.is_some();
+        assert!(!is_fetched || record.state == State::Downloading, "{record:?}");
         let fits = (record.state == State::Idle) == self.package.is_none();
+        // Nothing may have come yet.
+        let fits = fits || is_fetched;
         assert!(self.is_unsaved || fits, "{record:?}");
+        if let (Some(fetch), Some(stored)) = (&record.fetch, &self.package) {
+            assert!(fetch.offset <= stored.durable as u64, "{record:?} counts what may go");
+        }
     }
 }
 
@@ -303,10 +492,14 @@ fn config_of(boot: u32) -> MachineConfig {
 fn up_to_the_trial() -> [Move; 9] {
     let well = || Move::TaskEnds { good: true, reason: Reason::NoSpace };
     let update = || Move::Event(Event::Update { call: CALL });
-    let kill = Move::Kill { after: 0, running: Running::New };
+    let (running, unsynced) = (Running::New, Unsynced::Gone);
+    let kill = Move::Kill { after: 0, running, unsynced };
     let (next, pass) = (Move::Next { last: true }, Move::Pass(40));
     [next, well(), update(), pass, well(), well(), kill, update(), Move::Pass(1)]
 }
+
+/// What the disk of the test loses at most.
+const SYNC_EVERY: usize = 100;
 
 fn found(package: bool) -> Found {
     Found { package, running: Running::Same }
@@ -318,7 +511,7 @@ proptest! {
     /// OBJ-91, OBJ-97. Each record is one that a restart can go on from, and what is stored fits it.
     #[test]
     fn no_history_and_no_kill_leaves_the_table(
-        history in proptest::collection::vec(moves(), 1..60),
+        history in proptest::collection::vec(moves(), 1..80),
         begins_on_trial in any::<bool>(),
     ) {
         let mut world = World::new();

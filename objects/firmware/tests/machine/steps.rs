@@ -39,7 +39,7 @@ fn a_part_is_answered_once_it_is_stored() {
     let actions = machine.handle(&at(1), part(SERVER, 0, &[7; 64], false));
     assert!(answer(&actions).is_none());
     assert!(matches!(actions.last(), Some(Action::Store { offset: 0, last: false, .. })));
-    let actions = machine.handle(&at(1), Event::Stored(Ok(())));
+    let actions = machine.handle(&at(1), Event::Stored(Ok(0)));
     assert_eq!(actions, [Action::Reply(CALL, Ok(CallReply::Done))]);
 }
 
@@ -47,7 +47,7 @@ fn a_part_is_answered_once_it_is_stored() {
 fn a_check_that_takes_long_keeps_no_server_waiting() {
     let mut machine = downloading(config(Delivery::Push));
     machine.handle(&at(2), part(SERVER, 1024, &[7], true));
-    let checking = machine.handle(&at(2), Event::Stored(Ok(())));
+    let checking = machine.handle(&at(2), Event::Stored(Ok(0)));
     assert!(answer(&checking).is_none());
     assert_eq!(machine.next_timeout(), Some(at(2).boot + ANSWER_LIMIT));
     let actions = machine.handle(&at(7), Event::Time);
@@ -63,10 +63,10 @@ fn a_check_that_takes_long_keeps_no_server_waiting() {
 fn a_check_that_was_overtaken_counts_for_nothing() {
     let mut machine = downloading(config(Delivery::Push));
     machine.handle(&at(2), part(SERVER, 1024, &[7], true));
-    let checking = machine.handle(&at(2), Event::Stored(Ok(())));
+    let checking = machine.handle(&at(2), Event::Stored(Ok(0)));
     machine.handle(&at(3), Event::Cancel { call: CALL });
     machine.handle(&at(3), part(SERVER, 0, &[7; 64], false));
-    machine.handle(&at(3), Event::Stored(Ok(())));
+    machine.handle(&at(3), Event::Stored(Ok(0)));
     let old = machine.handle(&at(4), Event::Inspected(ticket(&checking), Ok(info())));
     assert!(old.is_empty());
     assert_eq!(machine.record().state, State::Downloading);
@@ -109,7 +109,7 @@ fn automatic_upgrade_needs_no_update_but_shows_the_state_before() {
     let mut machine = downloading(config(Delivery::Push));
     machine.handle(&at(1), settings(Settings { automatic: Some(true), ..Settings::default() }));
     machine.handle(&at(2), part(SERVER, 1024, &[7], true));
-    let actions = machine.handle(&at(2), Event::Stored(Ok(())));
+    let actions = machine.handle(&at(2), Event::Stored(Ok(0)));
     machine.handle(&at(2), Event::Inspected(ticket(&actions), Ok(info())));
     assert_eq!(machine.record().state, State::Downloaded);
     machine.handle(&at(3), Event::Time);
@@ -173,7 +173,7 @@ fn without_a_known_slot_or_a_restart_nothing_is_installed() {
 fn no_other_server_takes_over_while_a_package_is_checked() {
     let mut machine = downloading(config(Delivery::Push));
     machine.handle(&at(2), part(SERVER, 1024, &[7], true));
-    let checking = machine.handle(&at(2), Event::Stored(Ok(())));
+    let checking = machine.handle(&at(2), Event::Stored(Ok(0)));
     for now in [3, 8] {
         let actions = machine.handle(&at(now), part(Some(102), 0, &[7; 64], false));
         assert!(actions.contains(&Action::Reply(

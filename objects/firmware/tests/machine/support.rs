@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use lwm2m_engine::{CallId, CallReply};
+use lwm2m_engine::{CallId, CallReply, Fetched};
 use lwm2m_firmware::{
-    Action, Delivery, Event, Failure, Found, Machine, MachineConfig, PackageInfo, Reason, Record,
-    Running, Settings, State, System, Ticket,
+    Action, Delivery, Event, Failure, Found, Machine, MachineConfig, PackageInfo, Protocol, Reason,
+    Record, Running, Settings, State, System, Ticket,
 };
 use lwm2m_model::{Instant, Now};
 
 pub(crate) const CALL: CallId = CallId(7);
 pub(crate) const SERVER: Option<u16> = Some(101);
 pub(crate) const TRIAL: Duration = Duration::from_secs(900);
+/// For how long a pull goes on without progress.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const WALL: i64 = 1_800_000_000;
 
 pub(crate) fn at(seconds: u64) -> Now {
@@ -20,7 +22,13 @@ pub(crate) fn at(seconds: u64) -> Now {
 }
 
 pub(crate) fn config(delivery: Delivery) -> MachineConfig {
-    MachineConfig { delivery, deferral: None, boot: Some("boot-1".into()), trial: TRIAL }
+    // Not coaps, so that there is a scheme which is known and not supported.
+    let protocols = match delivery {
+        Delivery::Push => Vec::new(),
+        Delivery::Both => vec![Protocol::Coap, Protocol::Http, Protocol::Https],
+    };
+    let boot = Some("boot-1".into());
+    MachineConfig { protocols, patience: PATIENCE, deferral: None, boot, trial: TRIAL }
 }
 
 pub(crate) fn found(package: bool) -> Found {
@@ -41,16 +49,38 @@ pub(crate) fn idle(config: MachineConfig) -> Machine {
 pub(crate) fn downloading(config: MachineConfig) -> Machine {
     let mut machine = idle(config);
     machine.handle(&at(1), part(SERVER, 0, &[7; 1024], false));
-    machine.handle(&at(1), Event::Stored(Ok(())));
+    machine.handle(&at(1), Event::Stored(Ok(0)));
     assert_eq!(machine.record().state, State::Downloading);
     machine
+}
+
+/// One that fetches a package, of which 1024 bytes are there, and the ticket of that.
+pub(crate) fn fetching(config: MachineConfig) -> (Machine, Ticket) {
+    let mut machine = idle(config);
+    let ticket = ticket(&machine.handle(&at(1), uri("coap://h/x")));
+    begin(&mut machine, ticket, 0, None);
+    send_part(&mut machine, ticket, 1024, 0);
+    (machine, ticket)
+}
+
+/// The source begins, with an ETag.
+pub(crate) fn begin(machine: &mut Machine, ticket: Ticket, offset: u64, size: Option<u64>) {
+    let etag = Some(b"v1".to_vec());
+    machine.handle(&at(1), Event::Fetched(ticket, Fetched::Begin { offset, size, etag }));
+    machine.handle(&at(1), Event::Stored(Ok(offset)));
+}
+
+/// The source sends so many bytes; so many are durable then.
+pub(crate) fn send_part(machine: &mut Machine, ticket: Ticket, bytes: usize, durable: u64) {
+    machine.handle(&at(1), Event::Fetched(ticket, Fetched::Part(vec![7; bytes])));
+    machine.handle(&at(1), Event::Stored(Ok(durable)));
 }
 
 /// One with a package that has been checked.
 pub(crate) fn downloaded(config: MachineConfig) -> Machine {
     let mut machine = downloading(config);
     machine.handle(&at(2), part(SERVER, 1024, &[7; 10], true));
-    let actions = machine.handle(&at(2), Event::Stored(Ok(())));
+    let actions = machine.handle(&at(2), Event::Stored(Ok(0)));
     let ticket = ticket(&actions);
     machine.handle(&at(2), Event::Inspected(ticket, Ok(info())));
     assert_eq!(machine.record().state, State::Downloaded);
@@ -107,6 +137,7 @@ pub(crate) fn ticket(actions: &[Action]) -> Ticket {
         | Action::Check(ticket)
         | Action::MarkGood(ticket)
         | Action::Reject(ticket) => Some(*ticket),
+        Action::Fetch { ticket, .. } => Some(*ticket),
         _ => None,
     });
     ticket.unwrap_or_else(|| panic!("no task in {actions:?}"))

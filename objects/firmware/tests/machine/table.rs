@@ -1,15 +1,16 @@
 //! The transition table of Objects 7.2, cell by cell.
 //!
-//! A cell reads as there: the answer, then State and Result where they change. A row
-//! of a pull download is left out: there is none yet.
+//! A cell reads as there: the answer, then State and Result where they change.
 
+use lwm2m_engine::{FetchFailure, FetchFailureKind, Fetched};
 use lwm2m_firmware::{
     Action, Delivery, Event, Failure, Installed, Machine, MachineConfig, Reason, Settings, State,
+    Ticket,
 };
 
 use crate::support::{
-    CALL, SERVER, answer, at, config, downloaded, failure, in_state, info, installing, part,
-    settings, ticket, uri,
+    CALL, SERVER, answer, at, config, downloaded, failure, fetching, in_state, info, installing,
+    part, settings, ticket, uri,
 };
 
 const STATES: [State; 4] = [State::Idle, State::Downloading, State::Downloaded, State::Updating];
@@ -20,6 +21,8 @@ const NEVER: &str = "-";
 struct Row {
     event: &'static str,
     delivery: Delivery,
+    /// The package of State Downloading is fetched.
+    is_fetched: bool,
     act: fn(&mut Machine) -> Vec<Action>,
     cells: [&'static str; 4],
 }
@@ -29,7 +32,7 @@ const fn push(
     act: fn(&mut Machine) -> Vec<Action>,
     cells: [&'static str; 4],
 ) -> Row {
-    Row { event, delivery: Delivery::Push, act, cells }
+    Row { event, delivery: Delivery::Push, is_fetched: false, act, cells }
 }
 
 const fn pull(
@@ -37,7 +40,17 @@ const fn pull(
     act: fn(&mut Machine) -> Vec<Action>,
     cells: [&'static str; 4],
 ) -> Row {
-    Row { event, delivery: Delivery::Both, act, cells }
+    Row { event, delivery: Delivery::Both, is_fetched: false, act, cells }
+}
+
+/// While a package is fetched: what happens in State Downloading.
+const fn fetching_row(
+    event: &'static str,
+    act: fn(&mut Machine) -> Vec<Action>,
+    cell: &'static str,
+) -> Row {
+    let cells = [NEVER, cell, NEVER, NEVER];
+    Row { event, delivery: Delivery::Both, is_fetched: true, act, cells }
 }
 
 fn send(machine: &mut Machine, event: Event) -> Vec<Action> {
@@ -48,7 +61,7 @@ fn send(machine: &mut Machine, event: Event) -> Vec<Action> {
 fn store(machine: &mut Machine, event: Event, result: Result<(), Failure>) -> Vec<Action> {
     let mut actions = send(machine, event);
     if actions.iter().any(|action| matches!(action, Action::Store { .. })) {
-        actions.extend(send(machine, Event::Stored(result)));
+        actions.extend(send(machine, Event::Stored(result.map(|()| 0))));
     }
     actions
 }
@@ -67,6 +80,10 @@ const MORE: &[u8] = &[7; 1024];
 
 #[rustfmt::skip] // a table: one row an event
 const TABLE: &[Row] = &[
+    pull("Write Package URI, valid and supported scheme", |m| send(m, uri("https://h/firmware")),
+        ["2.04; R=0, S=1", "4.05", "4.05", "4.05"]),
+    pull("Write Package URI, scheme in capitals", |m| send(m, uri("COAP://h/firmware")),
+        ["2.04; R=0, S=1", "4.05", "4.05", "4.05"]),
     pull("Write Package URI, not a URI", |m| send(m, uri("::what")),
         ["2.04; S=0, R=7", "4.05", "4.05", "4.05"]),
     pull("Write Package URI, no host", |m| send(m, uri("coap:///firmware")),
@@ -101,6 +118,28 @@ const TABLE: &[Row] = &[
         ["2.04; S=0, R=0", "2.04; S=0, R=0", "2.04; S=0, R=0", "4.05"]),
     push("Write Package, empty payload", |m| send(m, part(SERVER, 0, &[], true)),
         ["4.00", "4.00", "4.00", "4.00"]),
+    fetching_row("Write Package URI", |m| send(m, uri("coap://h/other")), "4.05"),
+    fetching_row("Write Package URI, empty", |m| send(m, uri("")), "2.04; S=0, R=0"),
+    fetching_row("Write Package, first block", |m| store(m, part(SERVER, 0, MORE, false), Ok(())), "4.05"),
+    fetching_row("Write Package, first block by the operator", |m| store(m, part(None, 0, MORE, false), Ok(())), "4.05"),
+    fetching_row("Write Package, whole", |m| check(m, part(SERVER, 0, MORE, true), Ok(())), "4.05"),
+    fetching_row("Write Package, block out of order", |m| store(m, part(SERVER, 1024, MORE, false), Ok(())), "4.08"),
+    fetching_row("Write Package, one NUL byte", |m| send(m, part(SERVER, 0, &[0], true)), "2.04; S=0, R=0"),
+    fetching_row("Write Package, empty payload", |m| send(m, part(SERVER, 0, &[], true)), "4.00"),
+    fetching_row("Execute Update", |m| send(m, Event::Update { call: CALL }), "4.05"),
+    fetching_row("Execute Cancel", |m| send(m, Event::Cancel { call: CALL }), "2.04; S=0, R=10"),
+    fetching_row("Write Severity", |m| send(m, settings(Settings { severity: Some(2), ..Settings::default() })), "2.04"),
+    fetching_row("download finished, verified", |m| fetched(m, Ok(())), "S=2, R=0"),
+    fetching_row("download: checksum or signature wrong", |m| fetched(m, Err(Reason::Integrity)), "S=0, R=5"),
+    fetching_row("download: package type unknown", |m| fetched(m, Err(Reason::Unsupported)), "S=0, R=6"),
+    fetching_row("download: no space", |m| fetch_part(m, Err(Reason::NoSpace)), "S=0, R=2"),
+    fetching_row("download: out of RAM", |m| fetch_part(m, Err(Reason::OutOfMemory)), "S=0, R=3"),
+    fetching_row("download: the disk is broken", |m| fetch_part(m, Err(Reason::Other)), "S=0, R=8"),
+    fetching_row("download: connection lost, to be tried again", |m| fetch_fails(m, 11, FetchFailureKind::Lost), "S=1, R=0"),
+    fetching_row("download: connection lost, retries used up", |m| fetch_fails(m, 1 + 24 * 3600, FetchFailureKind::Lost), "S=0, R=4"),
+    fetching_row("download: size wrong", |m| fetch_fails(m, 11, FetchFailureKind::Damaged), "S=0, R=5"),
+    fetching_row("download: URI cannot be resolved, 4.04, 404", |m| fetch_fails(m, 11, FetchFailureKind::InvalidUri), "S=0, R=7"),
+    fetching_row("download: redirect to unsupported scheme", |m| fetch_fails(m, 11, FetchFailureKind::UnsupportedScheme), "S=0, R=9"),
     push("download: no space", |m| store(m, part(SERVER, 1024, MORE, false), Err(failure(Reason::NoSpace))),
         [NEVER, "4.13; S=0, R=2", NEVER, NEVER]),
     push("download: no space for the last block", |m| store(m, part(SERVER, 1024, MORE, true), Err(failure(Reason::NoSpace))),
@@ -137,6 +176,32 @@ const TABLE: &[Row] = &[
         ["2.04", "2.04", "2.04", "2.04"]),
 ];
 
+/// The ticket of `fetching`, which counts alike each time.
+fn fetch_ticket() -> Ticket {
+    fetching(config(Delivery::Both)).1
+}
+
+/// A part comes, and is stored or not.
+fn fetch_part(machine: &mut Machine, result: Result<(), Reason>) -> Vec<Action> {
+    let mut actions = send(machine, Event::Fetched(fetch_ticket(), Fetched::Part(MORE.into())));
+    let result = result.map(|()| 0).map_err(failure);
+    actions.extend(send(machine, Event::Stored(result)));
+    actions
+}
+
+/// All of it has come, and is checked.
+fn fetched(machine: &mut Machine, result: Result<(), Reason>) -> Vec<Action> {
+    send(machine, Event::FetchEnded(fetch_ticket(), Ok(())));
+    let actions = send(machine, Event::Stored(Ok(1024)));
+    let result = result.map(|()| info()).map_err(failure);
+    send(machine, Event::Inspected(ticket(&actions), result))
+}
+
+fn fetch_fails(machine: &mut Machine, time: u64, kind: FetchFailureKind) -> Vec<Action> {
+    let end = Event::FetchEnded(fetch_ticket(), Err(FetchFailure::new(kind, "why")));
+    machine.handle(&at(time), end)
+}
+
 /// The machine of State Updating has called the installer with the ticket of
 /// `installing`, which counts alike each time.
 fn install(machine: &mut Machine, result: Result<Installed, Reason>) -> Vec<Action> {
@@ -152,7 +217,10 @@ fn each_cell_of_the_table_is_as_printed() {
             if cell == NEVER {
                 continue;
             }
-            let mut machine = in_state(state, config(row.delivery));
+            let mut machine = match row.is_fetched {
+                true => fetching(config(row.delivery)).0,
+                false => in_state(state, config(row.delivery)),
+            };
             let before = machine.record().clone();
             let actions = (row.act)(&mut machine);
             let place = format!("{} in {state:?}", row.event);

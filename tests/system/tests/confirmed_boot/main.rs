@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_firmware::{
-    CheckUnits, Confirmation, FirmwareUpdate, Parts, RaucBackend, RecordFile, Restarter,
-    TrialMarker, is_on_trial,
+    CheckUnits, Confirmation, DEFAULT_PATIENCE, FirmwareUpdate, Parts, RaucBackend, RecordFile,
+    Restarter, TrialMarker, is_on_trial,
 };
 use lwm2m_interop::scenario;
 use lwm2m_model::{Arguments, Instant, Now, Path, Value};
@@ -85,6 +85,8 @@ impl Device {
         let state = self.state.path();
         let object = FirmwareUpdate::new(Parts {
             backend: RaucBackend::new(self.bus.clone()),
+            fetcher: (),
+            patience: DEFAULT_PATIENCE,
             records: Arc::new(RecordFile::new(state.join("firmware/record"))),
             package: state.join("firmware/package"),
             restarter: self.restarts.clone(),
