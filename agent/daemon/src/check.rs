@@ -10,6 +10,7 @@ use lwm2m_model::objects;
 use lwm2m_security::KeySource;
 
 use crate::config::{Config, ConfigError, FirmwareSettings, Server, TextSource, files, load};
+use crate::sources::protocols;
 
 /// What a check knows about the system it runs on.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,14 @@ pub fn check(main: &Path, system: System<'_>) -> Result<String, Vec<ConfigError>
             && let Err(error) = server.credentials(system.credentials)
         {
             errors.push(error);
+        }
+    }
+    for source in &config.downloads.sources {
+        if !(source.uses_credential() && system.credentials.is_none()) {
+            let http = source.http(system.credentials).map(drop);
+            let psk =
+                source.psk.as_ref().map_or(Ok(()), |it| it.load(system.credentials).map(drop));
+            errors.extend(http.err().or_else(|| psk.err()));
         }
     }
     let serial = match (&config.device.serial, system.credentials) {
@@ -121,6 +130,16 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
         if !matches!(config.firmware, FirmwareSettings::File(_)) {
             let trial = config.trial.as_secs();
             line("  trial", format!("{trial} s from the boot, for a server to answer"));
+        }
+        let has_coaps = config.servers.iter().any(|server| server.psk.is_some())
+            || config.downloads.sources.iter().any(|source| source.psk.is_some());
+        let names: Vec<&str> = protocols(has_coaps).iter().map(|it| it.scheme()).collect();
+        let patience = in_words(config.downloads.patience);
+        line("  fetches by", format!("{}, given up after {patience}", names.join(", ")));
+        for source in &config.downloads.sources {
+            let is_out_of_reach = source.uses_credential() && system.credentials.is_none();
+            let state = if is_out_of_reach { NOT_CHECKED } else { "readable" };
+            line("  source", format!("{} ({state})", source.origin));
         }
     }
     line("", String::new());
@@ -310,6 +329,35 @@ files read     DIR/lwm2md.yaml
         let found = config.credentials(Some(&credentials)).unwrap();
         assert_eq!(found.into_keys().collect::<Vec<_>>(), [101, 102]);
         assert_eq!(config.device.serial(Some(&credentials)).unwrap().as_deref(), Some("0042"));
+    }
+
+    /// OBJ-95
+    #[test]
+    fn it_is_told_what_packages_are_fetched_by() {
+        let text = "\
+servers:
+  - {short_server_id: 103, uri: 'coap://10.0.0.2', security: {mode: nosec}}
+objects:
+  firmware:
+    backend: rauc
+    sources:
+      - {origin: 'https://fw.example.org', token: {credential: token}}
+      - {origin: 'http://10.0.0.3', token: {file: DIR/token}}
+";
+        let files = Files::new(&[("lwm2md.yaml", text), ("token", "s3cret")]);
+        let report = files.check(MACHINE).unwrap();
+        let expected = "
+  back end     RAUC installs packages
+  trial        900 s from the boot, for a server to answer
+  fetches by   coap, http, https, given up after 1 d
+  source       https://fw.example.org (not checked: systemd passes it to the service alone)
+  source       http://10.0.0.3 (readable)
+";
+        assert!(report.contains(expected), "{report}");
+        fs::remove_file(files.path("token")).unwrap();
+        let error = files.check(MACHINE).unwrap_err();
+        let place = "DIR/lwm2md.yaml:8:44: objects.firmware.sources[1].token: cannot read key file";
+        assert!(error.starts_with(place), "{error}");
     }
 
     #[test]

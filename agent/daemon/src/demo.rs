@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use crate::cli::DemoArgs;
 use crate::config::{self, FirmwareSettings};
-use crate::firmware;
+use crate::firmware::{self, Downloads};
+use crate::sources::Sources;
 use lwm2m_bus::Exit;
 use lwm2m_engine::{Account, Deregister, EngineConfig, Event, Retry, SecurityMode};
+use lwm2m_firmware::DEFAULT_PATIENCE;
 use lwm2m_model::Version;
 use lwm2m_objects::{BusHandle, Device, DeviceConfig, InMemory, MemoryObject, ObjectHost, Roots};
 use lwm2m_security::{Psk, Secret};
@@ -151,9 +153,11 @@ fn agent(
     let device = Device::new(device, roots.clone(), bus.clone(), objects.sender());
     objects.add(Box::new(device));
     let firmware = FirmwareSettings::File(state.join("installed"));
+    let sources = Sources::without_credentials();
+    let downloads = Downloads { sources, patience: DEFAULT_PATIENCE };
     let place = firmware::Place { state, roots: &roots, bus };
     // No restart comes that one could be on trial after.
-    let confirmation = firmware::add(&mut objects, &firmware, Duration::ZERO, &place);
+    let confirmation = firmware::add(&mut objects, &firmware, downloads, Duration::ZERO, &place);
     let mut tested = MemoryObject::new(Arc::new(lwm2m_test_server::test_object().clone()));
     tested.fill(0);
     objects.add(Box::new(InMemory::new(tested, objects.sender())));

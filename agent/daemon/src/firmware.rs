@@ -7,33 +7,42 @@ use std::time::Duration;
 
 use lwm2m_engine::Event;
 use lwm2m_firmware::{
-    ANSWERS, Backend, CheckUnits, Confirmation, DEFAULT_PATIENCE, FileBackend, FirmwareUpdate,
-    Parts, RaucBackend, RecordFile, ScriptBackend, TrialMarker,
+    ANSWERS, Backend, CheckUnits, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend,
+    RecordFile, ScriptBackend, TrialMarker,
 };
 use lwm2m_objects::{BusHandle, ObjectHost, Roots};
 use lwm2m_transport::clock;
 
 use crate::config::FirmwareSettings;
+use crate::sources::Sources;
+
+/// How packages are fetched.
+pub(crate) struct Downloads {
+    pub(crate) sources: Sources,
+    /// For how long nothing new comes before one is given up.
+    pub(crate) patience: Duration,
+}
 
 /// Adds the object if something is configured that installs. What comes back wants to
 /// hear of registrations.
 pub(crate) fn add(
     objects: &mut ObjectHost,
     settings: &FirmwareSettings,
+    downloads: Downloads,
     trial: Duration,
     place: &Place<'_>,
 ) -> Option<Confirmation> {
     match settings {
         FirmwareSettings::None => None,
         FirmwareSettings::Rauc => {
-            Some(add_with(objects, RaucBackend::new(place.bus.clone()), trial, place))
+            Some(add_with(objects, RaucBackend::new(place.bus.clone()), downloads, trial, place))
         }
         FirmwareSettings::Script(name) => {
             let backend = ScriptBackend::new(place.bus.clone(), name.clone(), ANSWERS.into());
-            Some(add_with(objects, backend, trial, place))
+            Some(add_with(objects, backend, downloads, trial, place))
         }
         FirmwareSettings::File(path) => {
-            Some(add_with(objects, FileBackend::new(path.clone()), trial, place))
+            Some(add_with(objects, FileBackend::new(path.clone()), downloads, trial, place))
         }
     }
 }
@@ -50,6 +59,7 @@ pub(crate) struct Place<'a> {
 fn add_with<B: Backend>(
     objects: &mut ObjectHost,
     backend: B,
+    downloads: Downloads,
     trial: Duration,
     place: &Place<'_>,
 ) -> Confirmation {
@@ -58,8 +68,8 @@ fn add_with<B: Backend>(
     let checks = roots.usr.join("lib/lwm2md/checks.d");
     let object = FirmwareUpdate::new(Parts {
         backend,
-        fetcher: (),
-        patience: DEFAULT_PATIENCE,
+        fetcher: downloads.sources,
+        patience: downloads.patience,
         records: Arc::new(RecordFile::new(folder.join("record"))),
         package: folder.join("package"),
         restarter: bus.clone(),

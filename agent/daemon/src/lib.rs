@@ -22,6 +22,7 @@ mod program;
 mod reload;
 mod run;
 mod service;
+mod sources;
 pub mod state_dir;
 mod status_file;
 pub mod systemd;

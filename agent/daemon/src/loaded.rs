@@ -8,6 +8,7 @@ use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
 
 use crate::program::{credentials_directory, machine};
+use crate::sources::Sources;
 
 /// A configuration with its keys.
 pub(crate) struct Loaded {
@@ -15,6 +16,8 @@ pub(crate) struct Loaded {
     pub(crate) endpoint: String,
     pub(crate) credentials: HashMap<u16, LinkSecurity>,
     pub(crate) device: DeviceConfig,
+    /// Until the start has taken them.
+    pub(crate) sources: Option<Sources>,
 }
 
 impl Loaded {
@@ -30,14 +33,18 @@ impl Loaded {
         let endpoint = config.endpoint(machine).map_err(|error| errors.push(error));
         let credentials =
             config.credentials(directory.as_deref()).map_err(|found| errors.extend(found));
+        let sources =
+            Sources::load(&config, directory.as_deref()).map_err(|found| errors.extend(found));
         let serial = config.device.serial(directory.as_deref()).map_err(|error| errors.push(error));
-        let (Ok(endpoint), Ok(credentials), Ok(serial)) = (endpoint, credentials, serial) else {
+        let (Ok(endpoint), Ok(credentials), Ok(sources), Ok(serial)) =
+            (endpoint, credentials, sources, serial)
+        else {
             return Err(errors);
         };
         let credentials =
             credentials.into_iter().map(|(server, psk)| (server, LinkSecurity::Psk(psk))).collect();
         let device = device(&config, serial);
-        Ok(Self { config, endpoint, credentials, device })
+        Ok(Self { config, endpoint, credentials, device, sources: Some(sources) })
     }
 }
 

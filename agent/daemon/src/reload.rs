@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::Cli;
-use crate::config::{FirmwareSettings, Server};
+use crate::config::{DownloadSettings, FirmwareSettings, Server};
 use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
 use tracing::{error, info, warn};
@@ -19,6 +19,7 @@ pub(crate) struct Fixed {
     device: DeviceConfig,
     firmware: FirmwareSettings,
     trial: Duration,
+    downloads: DownloadSettings,
 }
 
 impl Fixed {
@@ -30,6 +31,7 @@ impl Fixed {
             device: loaded.device.clone(),
             firmware: loaded.config.firmware.clone(),
             trial: loaded.config.trial,
+            downloads: loaded.config.downloads.clone(),
         }
     }
 
@@ -40,7 +42,11 @@ impl Fixed {
             ("lwm2m_version", loaded.config.version != self.version),
             ("min_lwm2m_version", loaded.config.min_version != self.min_version),
             ("objects.device", loaded.device != self.device),
-            ("objects.firmware", loaded.config.firmware != self.firmware),
+            (
+                "objects.firmware",
+                loaded.config.firmware != self.firmware
+                    || loaded.config.downloads != self.downloads,
+            ),
             ("objects.firmware.trial", loaded.config.trial != self.trial),
         ] {
             if differs {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::{Bus as BusOption, Cli};
-use crate::firmware;
+use crate::firmware::{self, Downloads};
+use crate::sources::Sources;
 use crate::state_dir::state_dir;
 use crate::systemd::{Notifier, watchdog_interval};
 use lwm2m_bus::Exit;
@@ -75,6 +76,10 @@ async fn serve(
 ) -> std::io::Result<()> {
     let mut signals = Signals::new()?;
     let notifier = Notifier::from_environment()?;
+    let patience = loaded.config.downloads.patience;
+    // One that is read later changes nothing.
+    let sources = loaded.sources.take().unwrap_or_else(Sources::without_credentials);
+    let downloads = Downloads { sources, patience };
     let (asks, asked) = mpsc::channel(MAX_ASKS);
     let (bus, handle) = match &cli.bus {
         BusOption::None => (None, BusHandle::absent()),
@@ -89,7 +94,7 @@ async fn serve(
     let device = loaded.device.clone();
     let place = firmware::Place { state, roots: &roots, bus: handle.clone() };
     let (settings, trial) = (&loaded.config.firmware, loaded.config.trial);
-    let confirmation = firmware::add(&mut objects, settings, trial, &place);
+    let confirmation = firmware::add(&mut objects, settings, downloads, trial, &place);
     objects.add(Box::new(Device::new(device, roots, handle, objects.sender())));
     add_objects(&mut objects);
     let (changes, mut changed) = mpsc::channel(1);

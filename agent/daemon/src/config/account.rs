@@ -66,7 +66,7 @@ fn read_retry(node: &Node) -> Retry {
     retry
 }
 
-fn security_mode(security: &Node) -> Option<SecurityMode> {
+pub(super) fn security_mode(security: &Node) -> Option<SecurityMode> {
     match security.get("mode").and_then(Node::text)? {
         "psk" => Some(SecurityMode::Psk),
         "nosec" => Some(SecurityMode::NoSec),
@@ -111,7 +111,7 @@ fn check_binding(node: &Node, key: &str, errors: &mut Vec<ConfigError>) {
     }
 }
 
-fn psk(
+pub(super) fn psk(
     security: &Node,
     mode: SecurityMode,
     key: &str,
@@ -143,7 +143,7 @@ fn psk(
     Some(PskSettings { identity: identity.text()?.to_owned(), source, at: node.at.clone(), key })
 }
 
-fn key_source(node: &Node) -> Option<KeySource> {
+pub(super) fn key_source(node: &Node) -> Option<KeySource> {
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     text("credential")
         .map(KeySource::Credential)

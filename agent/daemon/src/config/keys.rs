@@ -29,6 +29,8 @@ const TEXT: Shape = Shape::Text { max: MAX_TEXT };
 const PATH: Shape = Shape::Text { max: MAX_PATH };
 const SECONDS: Shape = Shape::Integer { min: 0, max: u32::MAX as u64 };
 const POSITIVE: Shape = Shape::Integer { min: 1, max: u32::MAX as u64 };
+/// Less is no time for one attempt and the pause after it.
+const PATIENCE: Shape = Shape::Integer { min: 60, max: u32::MAX as u64 };
 const ANYTHING: Shape = Shape::Map(&[]);
 
 const VERSIONS: Shape = Shape::Choice(&[word("1.0", Here), word("1.1", Here), word("1.2", Here)]);
@@ -111,11 +113,35 @@ const FIRMWARE: &[Field] = &[
     field("backend", Shape::Choice(BACKENDS), Required, Here, "What installs packages"),
     field("path", PATH, Optional, Here, "Where the back end file puts a package; the directory must exist"),
     field("name", TEXT, Optional, Here, "The script of the back end script: a file in /usr/lib/lwm2md/backends.d"),
+    field("sources", Shape::List(&SOURCE), Optional, Here, "What proves the device to origins of packages"),
+    field("download_patience", PATIENCE, Optional, Here, "Seconds without anything new before a download is given up, 86400 by default"),
     field("confirm", Shape::Choice(CONFIRMATIONS), Optional, Here, "What a new system has to show before it is kept, registered by default"),
     field("trial", Shape::Integer { min: 60, max: 86_400 }, Optional, Here, "Seconds from its boot that a new system has for it, 900 by default"),
 ];
 
 const CONFIRMATIONS: &[Word] = &[word("registered", Here)];
+
+static SOURCE: Shape = Shape::Map(SOURCE_FIELDS);
+
+#[rustfmt::skip] // a table: one row a key
+const SOURCE_FIELDS: &[Field] = &[
+    field("origin", TEXT, Required, Here, "scheme://host, with :port if it is not the usual one, of https, http or coaps"),
+    field("ca", PATH, Optional, Here, "A file of the certificates to trust, in PEM, instead of the system's store; https"),
+    field("user", TEXT, Optional, Here, "User of HTTP, with a password"),
+    field("password", Shape::OneOf(TEXT_SECRETS), Optional, Here, "Where the password of HTTP comes from"),
+    field("token", Shape::OneOf(TEXT_SECRETS), Optional, Here, "Where a bearer token comes from, instead of user and password"),
+    field("certificate", PATH, Optional, Here, "A file with the certificate of the device and its chain, in PEM, with a key; https"),
+    field("key", Shape::OneOf(TEXT_SECRETS), Optional, Here, "Where the key of the certificate comes from, in PEM"),
+    field("security", Shape::Map(SECURITY), Optional, Here, "How the connection is secured; coaps"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const TEXT_SECRETS: &[Field] = &[
+    field("credential", PATH, Optional, Here, "Name of a systemd credential"),
+    field("file", PATH, Optional, Here, "A file with the text, readable by its owner alone"),
+    field("hex", Shape::Secret, Optional, Here, "The text itself in hexadecimal digits"),
+    field("base64", Shape::Secret, Optional, Here, "The text itself in base64"),
+];
 
 const BACKENDS: &[Word] =
     &[word("rauc", Here), word("script", Here), word("file", Here), word("none", Here)];

@@ -12,8 +12,9 @@ use lwm2m_model::Version;
 use super::account;
 use super::keys::ROOT;
 use super::position::{ConfigError, File, Position};
+use super::source;
 use super::tree::{Kind, Node};
-use super::{Config, DeviceSettings, FirmwareSettings, Server, TextSource};
+use super::{Config, DeviceSettings, DownloadSettings, FirmwareSettings, Server, TextSource};
 
 /// The files of a configuration in the order in which they are merged: `main`,
 /// then the `*.yaml` of the directory `conf.d` beside it by name.
@@ -108,6 +109,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
     let (version, min_version) = versions(tree, errors);
     let servers = servers(tree, errors);
     let firmware = firmware(tree, errors);
+    let downloads = downloads(tree, errors);
     errors.is_empty().then(|| Config {
         endpoint: text(tree, "endpoint"),
         version,
@@ -120,6 +122,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
         device: device(tree),
         firmware,
         trial: trial(tree),
+        downloads,
         files: paths.to_vec(),
     })
 }
@@ -242,6 +245,21 @@ fn trial(tree: &Node) -> Duration {
     let firmware = tree.get("objects").and_then(|objects| objects.get("firmware"));
     let seconds = firmware.and_then(|node| node.get("trial")).and_then(Node::integer);
     seconds.and_then(|it| it.try_into().ok()).map_or(DEFAULT_TRIAL, Duration::from_secs)
+}
+
+fn downloads(tree: &Node, errors: &mut Vec<ConfigError>) -> DownloadSettings {
+    let mut downloads = DownloadSettings::default();
+    let Some(node) = tree.get("objects").and_then(|objects| objects.get("firmware")) else {
+        return downloads;
+    };
+    let patience = node.get("download_patience").and_then(Node::integer);
+    if let Some(seconds) = patience.and_then(|seconds| u64::try_from(seconds).ok()) {
+        downloads.patience = Duration::from_secs(seconds);
+    }
+    if let Some(list) = node.get("sources") {
+        downloads.sources = source::sources(list, "objects.firmware.sources", errors);
+    }
+    downloads
 }
 
 fn text(node: &Node, key: &str) -> Option<String> {

@@ -13,16 +13,18 @@ mod load;
 mod position;
 mod schema;
 mod shape;
+mod source;
 mod tree;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lwm2m_engine::{Account, EngineConfig};
-use lwm2m_firmware::ScriptName;
+use lwm2m_firmware::{DEFAULT_PATIENCE, ScriptName};
 use lwm2m_model::Version;
 use lwm2m_model::record::BootId;
 use lwm2m_security::KeySource;
+use lwm2m_transport::Origin;
 
 pub use load::{files, load};
 pub use position::{ConfigError, Position};
@@ -48,6 +50,8 @@ pub struct Config {
     pub firmware: FirmwareSettings,
     /// How long a new system has to prove itself, from its boot.
     pub trial: Duration,
+    /// How Object 5 fetches packages.
+    pub downloads: DownloadSettings,
     /// The files read, in order.
     pub files: Vec<PathBuf>,
 }
@@ -104,6 +108,132 @@ pub enum FirmwareSettings {
     Script(ScriptName),
     /// Packages are put at this path.
     File(PathBuf),
+}
+
+/// How packages are fetched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DownloadSettings {
+    /// For how long nothing new comes before a package is given up.
+    pub patience: Duration,
+    /// Origins that want a proof, or have authorities of their own; each once.
+    pub sources: Vec<PackageSource>,
+}
+
+impl Default for DownloadSettings {
+    fn default() -> Self {
+        Self { patience: DEFAULT_PATIENCE, sources: Vec::new() }
+    }
+}
+
+/// What is configured for one origin of packages; it has what its scheme can use.
+#[derive(Debug, Clone)]
+pub struct PackageSource {
+    /// Scheme, host and port.
+    pub origin: Origin,
+    /// Where the configuration says so, for errors.
+    pub at: Position,
+    /// The key of the configuration that says so.
+    pub key: String,
+    /// The authorities to trust, instead of those of the system.
+    pub ca: Option<PathBuf>,
+    /// The Authorization of HTTP.
+    pub authorization: Option<Authorization>,
+    /// The certificate of the device.
+    pub certificate: Option<Certificate>,
+    /// The pre-shared key of DTLS.
+    pub psk: Option<PskSettings>,
+}
+
+/// What proves the device to a server of HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Authorization {
+    /// A user and a password.
+    Basic {
+        /// Not secret.
+        user: String,
+        /// Where the password is.
+        password: SecretSettings,
+    },
+    /// A token, and where it is.
+    Bearer(SecretSettings),
+}
+
+/// A certificate that is still where it is kept.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// It and its chain.
+    pub file: PathBuf,
+    /// Where the configuration says so, for errors.
+    pub at: Position,
+    /// Where its key is.
+    pub key: SecretSettings,
+}
+
+/// A secret that is still where it is kept.
+#[derive(Debug, Clone)]
+pub struct SecretSettings {
+    /// Where it is.
+    pub source: KeySource,
+    /// Where the configuration says so, for errors.
+    pub at: Position,
+    /// The key of the configuration that says so.
+    pub key: String,
+}
+
+impl PackageSource {
+    /// Whether systemd has to pass a part of it.
+    pub fn uses_credential(&self) -> bool {
+        let secret = match &self.authorization {
+            Some(Authorization::Basic { password: secret, .. } | Authorization::Bearer(secret)) => {
+                Some(&secret.source)
+            }
+            None => None,
+        };
+        let key = self.certificate.as_ref().map(|certificate| &certificate.key.source);
+        let psk = self.psk.as_ref().map(|psk| &psk.source);
+        let mut all = [secret, key, psk].into_iter().flatten();
+        all.any(|source| matches!(source, KeySource::Credential(_)))
+    }
+}
+
+/// Alike is what says the same, wherever it stands in the file.
+impl PartialEq for PackageSource {
+    fn eq(&self, other: &Self) -> bool {
+        let psk = |it: &Self| it.psk.as_ref().map(|psk| psk.identity.clone());
+        let has_same_key = match (&self.psk, &other.psk) {
+            (Some(one), Some(other)) => is_same(&one.source, &other.source),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.origin == other.origin
+            && self.ca == other.ca
+            && self.authorization == other.authorization
+            && self.certificate == other.certificate
+            && psk(self) == psk(other)
+            && has_same_key
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.key == other.key
+    }
+}
+
+impl PartialEq for SecretSettings {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(&self.source, &other.source)
+    }
+}
+
+/// Whether two sources name the same place or are the same secret.
+fn is_same(one: &KeySource, other: &KeySource) -> bool {
+    match (one, other) {
+        (KeySource::Credential(one), KeySource::Credential(other)) => one == other,
+        (KeySource::File(one), KeySource::File(other)) => one == other,
+        (KeySource::Hex(one), KeySource::Hex(other))
+        | (KeySource::Base64(one), KeySource::Base64(other)) => one.expose() == other.expose(),
+        _ => false,
+    }
 }
 
 /// Where a text is.

@@ -426,3 +426,86 @@ fn random_text_is_refused_without_panic() {
         assert!(load(&paths).is_err(), "{text}");
     }
 }
+
+/// Lines below `sources`, each an entry.
+fn sources(entries: &str) -> String {
+    format!("{SERVER}objects:\n  firmware:\n    backend: rauc\n    sources:\n{entries}")
+}
+
+/// OBJ-95
+#[test]
+fn each_origin_has_what_its_scheme_can_use() {
+    let config = config(&sources(
+        "
+      - {origin: 'https://fw.example.org', ca: /ca.pem, user: gw, password: {hex: 7078}}
+      - {origin: 'https://fw.example.org:8443', certificate: /gw.pem, key: {file: /gw.key}}
+      - {origin: 'http://10.0.0.1', token: {credential: token}}
+      - {origin: 'coaps://10.0.0.1', security: {mode: psk, identity: gw, key: {hex: '0011'}}}
+    download_patience: 3600
+",
+    ));
+    let DownloadSettings { patience, sources } = &config.downloads;
+    assert_eq!(*patience, Duration::from_secs(3600));
+    let origins: Vec<String> = sources.iter().map(|source| source.origin.to_string()).collect();
+    let expected = [
+        "https://fw.example.org",
+        "https://fw.example.org:8443",
+        "http://10.0.0.1",
+        "coaps://10.0.0.1",
+    ];
+    assert_eq!(origins, expected);
+    assert_eq!(sources[0].ca.as_deref(), Some(Path::new("/ca.pem")));
+    assert!(
+        matches!(&sources[0].authorization, Some(Authorization::Basic { user, .. }) if user == "gw")
+    );
+    assert!(sources[1].certificate.is_some() && sources[1].authorization.is_none());
+    assert!(matches!(sources[2].authorization, Some(Authorization::Bearer(_))));
+    assert_eq!(sources[3].psk.as_ref().map(|psk| psk.identity.as_str()), Some("gw"));
+    assert!(sources[0].http(None).unwrap().is_some() && sources[3].http(None).unwrap().is_none());
+    // A password is text, and not shown.
+    assert!(!format!("{:?}", sources[0].http(None)).contains("px"));
+    let uses = sources.iter().map(PackageSource::uses_credential).collect::<Vec<_>>();
+    assert_eq!(uses, [false, false, true, false]);
+    // None is needed, and a day is the default.
+    let none = self::config(&format!("{SERVER}objects:\n  firmware: {{backend: rauc}}\n"));
+    assert_eq!(none.downloads, DownloadSettings::default());
+    assert_eq!(none.downloads.patience, Duration::from_secs(86_400));
+}
+
+/// TRN-110
+#[test]
+fn a_source_that_contradicts_itself_is_told_with_its_place() {
+    let psk = "security: {mode: psk, identity: gw, key: {hex: '0011'}}";
+    for (entry, wanted) in [
+        ("origin: 'ftp://h', token: {hex: '00'}", "18: objects.firmware.sources[0].origin: the URI scheme \"ftp\" is not supported: coap, coaps, http and https are".to_owned()),
+        ("origin: 'https://h/path', ca: /x", "18: objects.firmware.sources[0].origin: an origin is scheme://host or scheme://host:port, without a path".into()),
+        ("origin: 'https://u:s3cret@h', ca: /x", "18: objects.firmware.sources[0].origin: the URI has credentials before its host, where every server could read them".into()),
+        ("ca: /x", "9: objects.firmware.sources[0].origin: missing".into()),
+        ("origin: 'https://h'", "9: objects.firmware.sources[0]: a source of https without credentials needs no entry".into()),
+        ("origin: 'coap://h'", "9: objects.firmware.sources[0]: a source of coap without credentials needs no entry".into()),
+        ("origin: 'http://h', ca: /x, token: {hex: 61}", "34: objects.firmware.sources[0].ca: a source of http uses none".into()),
+        (&format!("origin: 'https://h', ca: /x, {psk}"), "49: objects.firmware.sources[0].security: a source of https uses none".into()),
+        (&format!("origin: 'coaps://h', user: u, {psk}"), "37: objects.firmware.sources[0].user: a source of coaps uses none\nc.yaml:9:37: objects.firmware.sources[0].password: missing; user and password go together".into()),
+        ("origin: 'coaps://h'", "9: objects.firmware.sources[0].security: missing; a source of coaps needs it".into()),
+        ("origin: 'coaps://h', security: {mode: nosec}", "41: objects.firmware.sources[0].security: security mode nosec is not for coaps://".into()),
+        ("origin: 'coaps://h', security: {mode: psk, identity: gw}", "41: objects.firmware.sources[0].security.key: missing; security mode psk needs it".into()),
+        ("origin: 'https://h', user: u", "37: objects.firmware.sources[0].password: missing; user and password go together".into()),
+        ("origin: 'https://h', certificate: /c", "44: objects.firmware.sources[0].key: missing; certificate and key go together".into()),
+        ("origin: 'https://h', user: u, password: {hex: 61}, token: {hex: 61}", "68: objects.firmware.sources[0].token: either a user and a password, or a token".into()),
+        ("origin: 'https://h', user: u, password: s3cret", "50: objects.firmware.sources[0].password: expected one of {credential: ...}, {file: ...}, {hex: ...}, {base64: ...}, got text".into()),
+        ("origin: 'https://h', token: {hex: 61}}\n      - {origin: 'HTTPS://H:443', ca: /x", "X".into()),
+    ] {
+        let told = errors(&[("c.yaml", &sources(&format!("      - {{{entry}}}\n")))]);
+        let wanted = match wanted.as_str() {
+            "X" => "c.yaml:10:18: objects.firmware.sources[1].origin: https://h is taken by the source at c.yaml:9:18\n".to_owned(),
+            _ => format!("c.yaml:9:{wanted}\n"),
+        };
+        assert_eq!(told, wanted, "{entry}");
+        assert!(!told.contains("s3cret"));
+    }
+    let short = format!("{SERVER}objects:\n  firmware: {{backend: rauc, download_patience: 59}}\n");
+    assert_eq!(
+        errors(&[("c.yaml", &short)]),
+        "c.yaml:6:48: objects.firmware.download_patience: expected a number from 60 to 4294967295, got 59\n"
+    );
+}

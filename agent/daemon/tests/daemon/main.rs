@@ -9,6 +9,7 @@ mod factory_reset;
 mod firmware;
 mod keys;
 mod links;
+mod pull;
 mod reload;
 mod restart;
 mod start;

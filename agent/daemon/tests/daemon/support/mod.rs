@@ -1,9 +1,12 @@
 //! What every theme needs: a directory, a daemon, a bus, a server.
 
+#[path = "../../../../security/tests/authority/mod.rs"]
+pub(crate) mod authority;
 mod bus;
 mod daemon;
 mod lab;
 mod notify;
+pub(crate) mod package_server;
 
 use std::future::Future;
 use std::net::SocketAddr;
