@@ -112,7 +112,7 @@ const SCRIPTS: [&str; 2] = ["first-light.txt", "object-3442.txt"];
 const FOREIGN: [Foreign; 8] = [
     Foreign { name: "leshan", what: "scenarios with Leshan", least: 61, version: Some(java) },
     Foreign { name: "aiocoap", what: "scenarios with aiocoap", least: 16, version: None },
-    Foreign { name: "libcoap", what: "scenarios with libcoap", least: 6, version: None },
+    Foreign { name: "libcoap", what: "scenarios with libcoap", least: 7, version: None },
     Foreign { name: "libcoap-rs", what: "scenarios with libcoap-rs", least: 3, version: None },
     Foreign { name: "python", what: "scenarios with Python's web server", least: 1, version: None },
     Foreign { name: "loss", what: "scenarios under loss", least: 4, version: None },

@@ -1,10 +1,12 @@
 //! libcoap as server, and as client from the server's port.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
 
 use lwm2m_interop::libcoap::{self, Client, CoapServer};
-use lwm2m_interop::{Agent, AgentConfig, scenario};
+use lwm2m_interop::{Agent, AgentConfig, program, scenario};
 use lwm2m_model::Path;
+use serde_json::json;
 
 use crate::support::*;
 
@@ -77,6 +79,34 @@ fn links_are_discovered() {
 
 /// Runs `scenario` with a libcoap server and keeps a record of it; without the programs
 /// it only says so.
+/// OBJ-94, OBJ-95: the package stands at the server itself, beside the registrations.
+#[test]
+fn a_package_is_fetched_in_blocks() {
+    with_libcoap("fetches a package", |server| {
+        let folder = tempfile::tempdir().unwrap();
+        let (package, installed) = (folder.path().join("package"), folder.path().join("installed"));
+        let bytes: Vec<u8> = (0..100_003_u32).map(|at| (at / 7 % 251) as u8).collect();
+        std::fs::write(&package, &bytes).unwrap();
+        let uri = format!("coap://{}/fw", server.address);
+        let mut put = Command::new("coap-client-notls");
+        put.args(["-m", "put", "-b", "1024", "-f"]).arg(&package).arg(&uri);
+        let put = program::run(&mut put, LIMIT).unwrap();
+        assert!(put.status.is_some_and(|it| it.success()), "{put:?}");
+
+        let firmware = json!({ "backend": "file", "path": installed });
+        let config = nosec(server.address).general("objects", json!({ "firmware": firmware }));
+        let (agent, device) = register_at(&server, &config);
+        let request = |method: &str| Client::new(server.address, device, method);
+        let output = request("put").payload(0, &uri).send(&path("/5/0/1"), &[], LIMIT).unwrap();
+        assert!(output.stdout.contains("c:2.04"), "{output:?}");
+        agent.wait_log("firmware update: Downloaded", LIMIT).unwrap();
+        let output = request("post").send(&path("/5/0/2"), &[], LIMIT).unwrap();
+        assert!(output.stdout.contains("c:2.04"), "{output:?}");
+        agent.wait_log("result 1 (", LIMIT).unwrap();
+        assert!(std::fs::read(&installed).unwrap() == bytes);
+    });
+}
+
 fn with_libcoap(name: &str, scenario: impl FnOnce(CoapServer)) {
     if !libcoap::available() {
         return not_run(name, "libcoap", "needs the programs of libcoap");
