@@ -136,7 +136,10 @@ impl Machine {
     ) {
         let Phase::Fetching(fetching) = &mut self.phase else { return };
         match (fetching.stage, fetched) {
-            (Stage::Asked(own), Fetched::Begin { offset, size, etag }) if own == ticket => {
+            // A package that has changed half-way begins a second time.
+            (Stage::Asked(own) | Stage::Receiving(own), Fetched::Begin { offset, size, etag })
+                if own == ticket =>
+            {
                 self.source_begins(now, ticket, offset, size, etag, out);
             }
             (Stage::Receiving(own), Fetched::Part(bytes)) if own == ticket => {

@@ -260,10 +260,9 @@ fn whoever_cancels_ends_the_attempt_at_any_moment() {
 fn a_source_out_of_turn_gives_no_package() {
     let begin = |offset| Fetched::Begin { offset, size: None, etag: None };
     let part = |len| Fetched::Part(vec![7; len]);
-    let rows: [(&str, &[Fetched], bool); 6] = [
+    let rows: [(&str, &[Fetched], bool); 5] = [
         ("a part before the beginning", &[part(1)], false),
         ("begins where it was not asked to", &[begin(5)], false),
-        ("begins twice", &[begin(0), begin(0)], false),
         ("no byte", &[begin(0)], true),
         ("nothing at all", &[], true),
         ("ends early", &[Fetched::Begin { offset: 0, size: Some(9), etag: None }, part(8)], true),
@@ -282,6 +281,32 @@ fn a_source_out_of_turn_gives_no_package() {
         }
         assert_eq!(numbers(&machine), (0, 5), "{row}");
     }
+}
+
+/// What came of the version before belongs to nothing: the file is cut, and its ETag goes.
+#[test]
+fn a_package_that_changes_half_way_begins_anew() {
+    let mut machine = idle(config(Delivery::Both));
+    let ticket = ticket(&machine.handle(&at(1), uri("coap://h/x")));
+    let begin = |etag: &[u8], size| Fetched::Begin {
+        offset: 0,
+        size: Some(size),
+        etag: Some(etag.to_vec()),
+    };
+    machine.handle(&at(1), Event::Fetched(ticket, begin(b"v1", 3000)));
+    machine.handle(&at(1), Event::Stored(Ok(0)));
+    send_part(&mut machine, ticket, 1000, 1000);
+    let actions = machine.handle(&at(1), Event::Fetched(ticket, begin(b"v2", 500)));
+    let [Action::Persist(record), Action::Open { offset: 0, size: Some(500) }] = actions.as_slice()
+    else {
+        panic!("{actions:?}")
+    };
+    let progress = record.fetch.as_ref().unwrap();
+    assert_eq!((progress.offset, progress.etag.as_deref()), (0, Some(&b"v2"[..])));
+    machine.handle(&at(1), Event::Stored(Ok(0)));
+    send_part(&mut machine, ticket, 500, 500);
+    let actions = machine.handle(&at(2), Event::FetchEnded(ticket, Ok(())));
+    assert_eq!(actions, [Action::Store { offset: 500, bytes: Vec::new(), last: true, size: None }]);
 }
 
 /// OBJ-91: what is fetched could not be told from what was there before.
