@@ -13,9 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lwm2m_interop::setup::{Setup, target_directory};
-use lwm2m_interop::{PeerError, program, scenario};
+use lwm2m_interop::{program, scenario};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::LabError;
 
 /// A laboratory at work.
 #[derive(Debug)]
@@ -40,31 +42,6 @@ pub enum Slots {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootState(BTreeMap<String, String>);
 
-/// What can go wrong with a laboratory.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LabError {
-    /// A file or program of this machine failed.
-    #[error(transparent)]
-    Program(#[from] PeerError),
-    /// The script failed.
-    #[error("rauc-lab.sh {request} failed:\n{output}")]
-    Script {
-        /// What it was asked.
-        request: String,
-        /// What it printed.
-        output: String,
-    },
-    /// A file of the laboratory or its script cannot be used.
-    #[error("{what}: {source}")]
-    System {
-        /// The file or program.
-        what: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
 impl RaucLab {
     /// Starts a laboratory booted from slot A, with the service idle. `None` where the
     /// machine lacks what it needs, with a line that says so on standard error and in
@@ -77,7 +54,7 @@ impl RaucLab {
         match checked.status.and_then(|status| status.code()) {
             Some(0) => {}
             Some(SKIPPED) => return skip(&checked.stderr),
-            _ => return Err(LabError::script("check", checked.stderr)),
+            _ => return Err(LabError::script("rauc-lab.sh check", checked.stderr)),
         }
         let bundles = made_bundles()?;
         let mut command = script();
@@ -98,7 +75,10 @@ impl RaucLab {
         }
         if line.is_empty() {
             let output = child.wait_with_output().map_err(|e| LabError::system("bash", e))?;
-            return Err(LabError::script("run", String::from_utf8_lossy(&output.stderr)));
+            return Err(LabError::script(
+                "rauc-lab.sh run",
+                String::from_utf8_lossy(&output.stderr),
+            ));
         }
         let environment = line.trim();
         let text = fs::read_to_string(environment).map_err(|e| LabError::system(environment, e))?;
@@ -164,7 +144,7 @@ impl RaucLab {
     pub fn kill_service(&self) -> Result<(), LabError> {
         let path = self.directory.join("run/rauc.pid");
         let text = fs::read_to_string(&path).map_err(|e| LabError::system(path.display(), e))?;
-        let no_id = |_| LabError::script("run", format!("no process id: {text}"));
+        let no_id = |_| LabError::script("rauc-lab.sh run", format!("no process id: {text}"));
         let id = text.trim().parse().map_err(no_id)?;
         kill(Pid::from_raw(id), Signal::SIGKILL)
             .map_err(|e| LabError::system(format!("kill {id}"), e.into()))
@@ -230,16 +210,6 @@ impl BootState {
     }
 }
 
-impl LabError {
-    fn system(what: impl ToString, source: std::io::Error) -> Self {
-        Self::System { what: what.to_string(), source }
-    }
-
-    fn script(request: &str, output: impl Into<String>) -> Self {
-        Self::Script { request: request.into(), output: output.into() }
-    }
-}
-
 impl Drop for RaucLab {
     fn drop(&mut self) {
         if thread::panicking() {
@@ -279,7 +249,7 @@ fn run(command: &mut Command, request: &str) -> Result<String, LabError> {
     if output.status.is_some_and(|status| status.success()) {
         return Ok(output.stdout.trim().to_owned());
     }
-    Err(LabError::script(request, output.stdout + &output.stderr))
+    Err(LabError::script(&format!("rauc-lab.sh {request}"), output.stdout + &output.stderr))
 }
 
 fn script() -> Command {

@@ -8,6 +8,7 @@ mod graph;
 mod packages;
 mod requirements;
 mod run;
+mod system;
 mod tests;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         "check-graph" => graph::check(),
         "fuzz" => fuzz::run_targets(&rest),
         "requirements" => requirements::run(&rest),
+        "system-test" => system::run_test(&rest),
         "bench" => tests::bench(&rest),
         "help" | "--help" | "-h" | "" => {
             eprintln!("{HELP}");
@@ -56,4 +58,7 @@ cargo xtask TASK
   requirements  every requirement with the tests that cite it; --missing: those that
                 none does; --write: fill the column of the README's status table;
                 --check: fail if it is stale
+  system-test vm [SCENARIO...]
+                updates of a whole device in a virtual machine (as root; 20 minutes without
+                KVM); the scenarios that hold one of the words, or all
   bench [ARGS]  figures of speed and memory of the release build";

@@ -11,6 +11,8 @@ pub(crate) enum Purpose {
     Build,
     /// All tests too.
     Tests,
+    /// The virtual machine of the system tests.
+    Machine,
 }
 
 /// Installs what is missing when that is possible, else says how to.
@@ -51,6 +53,7 @@ fn wanted(purpose: Purpose) -> Vec<&'static str> {
     match purpose {
         Purpose::Build => BUILD.to_vec(),
         Purpose::Tests => [BUILD, TESTS].concat(),
+        Purpose::Machine => [BUILD, MACHINE].concat(),
     }
 }
 
@@ -89,4 +92,18 @@ const TESTS: &[&str] = &[
     "squashfs-tools",
     "strace",
     "tzdata",
+];
+/// To make the disk of a device with GRUB and two slots, and to run it.
+const MACHINE: &[&str] = &[
+    "e2fsprogs",
+    "fdisk",
+    "grub-common",
+    "grub-pc-bin",
+    "kmod",
+    "mmdebstrap",
+    "openssl",
+    "qemu-system-x86",
+    "rauc",
+    "seabios",
+    "squashfs-tools",
 ];

@@ -13,16 +13,15 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
 /// Runs cargo, the one that runs us.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let mut command = Command::new(&program);
-    // Tests look for what is built where this variable says.
-    command.env("CARGO_TARGET_DIR", target()?);
-    run_command(command, "cargo", arguments)
+    run_command(Command::new(&program), "cargo", arguments)
 }
 
 fn run_command(mut command: Command, program: &str, arguments: &[&str]) -> Result<()> {
     eprintln!("$ {program} {}", arguments.join(" "));
     let status = command
         .args(arguments)
+        // Tests look for what is built where this variable says.
+        .env("CARGO_TARGET_DIR", target()?)
         .current_dir(root())
         .status()
         .with_context(|| format!("cannot start {program}"))?;
