@@ -91,11 +91,43 @@ fn boot() -> Option<String> {
     (boot != 0).then(|| format!("{boot:032x}"))
 }
 
-/// Tells an update on trial of an event that shows that it works: a server has answered.
+/// Tells an update on trial of an event that shows that it works.
 pub(crate) fn note(confirmation: &Option<Confirmation>, event: &Event) {
-    if let (Some(confirmation), Event::Registered { .. } | Event::Updated { .. }) =
-        (confirmation, event)
-    {
+    if let Some(confirmation) = confirmation.as_ref().filter(|_| is_answer(event)) {
         confirmation.registered();
+    }
+}
+
+/// True if a server has answered a Register or an Update. After a restart that is
+/// `Resumed` as a rule, and the next Update may be a day away.
+fn is_answer(event: &Event) -> bool {
+    matches!(event, Event::Registered { .. } | Event::Resumed { .. } | Event::Updated { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use lwm2m_model::Version;
+
+    use super::*;
+
+    /// OBJ-92
+    #[test]
+    fn a_registration_that_goes_on_counts_as_much_as_a_new_one() {
+        let (server, version, lifetime) = (101, Version::V1_2, 86400);
+        let location = String::from("/rd/1");
+        let registered = Event::Registered { server, version, lifetime, location };
+        let location = String::from("/rd/1");
+        let resumed = Event::Resumed { server, version, lifetime, location };
+        let next = None;
+        let failed = Event::AttemptFailed { server, reason: "no route".into(), next };
+        for (event, counts) in [
+            (registered, true),
+            (resumed, true),
+            (Event::Updated { server }, true),
+            (Event::Awake { server }, false),
+            (failed, false),
+        ] {
+            assert_eq!(is_answer(&event), counts, "{event:?}");
+        }
     }
 }
