@@ -154,13 +154,29 @@ customise() { # ROOT PROGRAMS PKI
 		type=raw
 		bootname=B
 	F
+	# As RAUC comes with it on other distributions: GRUB counts each boot as a try.
+	cat >"$r/usr/lib/systemd/system/rauc-mark-good.service" <<-'F'
+		[Unit]
+		Description=Mark this boot good
+		After=boot-complete.target
+		Requires=boot-complete.target
+
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=/usr/bin/rauc status mark-good
+
+		[Install]
+		WantedBy=multi-user.target
+	F
 	for u in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer dpkg-db-backup.timer e2scrub_reap.service \
 		systemd-pstore.service getty@tty1.service serial-getty@ttyS0.service systemd-networkd-wait-online.service \
 		systemd-update-utmp.service systemd-update-utmp-runlevel.service; do
 		ln -sf /dev/null "$r/etc/systemd/system/$u"
 	done
 	install_agent "$r" "$programs"
-	chroot "$r" systemctl enable --quiet systemd-networkd.service lab-shell.service lwm2md.service lwm2md-trial.timer
+	chroot "$r" systemctl enable --quiet systemd-networkd.service lab-shell.service lwm2md.service lwm2md-trial.timer \
+		rauc-mark-good.service
 	chroot "$r" systemctl set-default --quiet multi-user.target
 }
 
@@ -177,6 +193,8 @@ install_agent() { # ROOT PROGRAMS
 	chroot "$r" systemd-sysusers lwm2md.conf
 	ln -s /data/config "$r/etc/lwm2md/conf.d"
 	mkdir "$r/etc/systemd/system/lwm2md-trial.timer.d"
+	install -D -m 644 -t "$r/usr/lib/systemd/system/rauc-mark-good.service.d" \
+		"$SYSTEMD/rauc-mark-good.service.d/lwm2md.conf"
 	printf '[Timer]\nOnBootSec=\nOnBootSec=%s\n' "$VM_TIMER" >"$r/etc/systemd/system/lwm2md-trial.timer.d/lab.conf"
 	printf 'objects:\n  firmware: {backend: rauc, trial: %s}\n' "$VM_TRIAL" >"$r/etc/lwm2md/lwm2md.yaml"
 }

@@ -68,6 +68,11 @@ impl Machine {
         calls.lines().map(str::to_owned).collect()
     }
 
+    /// What others ask the script before they mark a boot good.
+    fn is_settled(&self) -> bool {
+        self.run(Some("settled")).status.success()
+    }
+
     fn is_on_trial(&self) -> bool {
         is_on_trial(&self.path("state"), &self.path("proc"))
     }
@@ -123,6 +128,7 @@ fn a_new_system_that_has_not_proven_itself_is_left_and_nothing_else() {
             machine.mark(system, "900");
         }
         assert_eq!(machine.is_on_trial(), on_trial, "{what}");
+        assert_eq!(machine.is_settled(), !on_trial, "{what}");
         let output = machine.run(None);
         assert!(output.status.success(), "{what}: {output:?}");
         assert_eq!(machine.calls(), if on_trial { &BACK[..] } else { &[] }, "{what}");
@@ -130,6 +136,7 @@ fn a_new_system_that_has_not_proven_itself_is_left_and_nothing_else() {
         assert_eq!(machine.path("state/firmware/trial").exists(), stays, "{what}");
         // Until the restart it is on trial; the agent does not take what the timer has.
         assert_eq!(machine.is_on_trial(), on_trial, "{what}");
+        assert_eq!(machine.is_settled(), !on_trial, "{what}");
         assert_eq!(machine.path("state/firmware/trial.taken-0b-2").exists(), on_trial, "{what}");
     }
 }
