@@ -270,6 +270,7 @@ mod tests {
         let mut ids: Vec<_> = events().iter().filter_map(|(event, ..)| message_id(event)).collect();
         assert_eq!(ids.len(), events().len());
         ids.extend(of_device.iter().filter_map(message_id));
+        ids.extend([lwm2m_firmware::STATE_MESSAGE_ID, lwm2m_firmware::RESULT_MESSAGE_ID]);
         assert!(ids.iter().all(|id| id.len() == 32));
         // AttemptFailed is in the table twice.
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len() - 1);

@@ -77,6 +77,7 @@ fn add_with<B: Backend>(
         marker: TrialMarker::new(state, &roots.proc),
         trial,
         boot: boot(),
+        deferral: None,
         out: objects.sender(),
         clock: clock::now,
     });

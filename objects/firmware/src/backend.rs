@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use lwm2m_objects::{BusHandle, can_reboot, reboot};
 
-use crate::{Failure, Installed, PackageInfo, Slot};
+use crate::{Failure, Installed, PackageInfo, ProgressSink, Slot};
 
 /// A program that installs packages.
 ///
@@ -16,8 +16,13 @@ pub trait Backend: Send + Sync + 'static {
     /// for this device.
     fn inspect(&self, package: &Path) -> impl Future<Output = Result<PackageInfo, Failure>> + Send;
 
-    /// Installs a package. Doing it twice comes to the same as doing it once.
-    fn install(&self, package: &Path) -> impl Future<Output = Result<Installed, Failure>> + Send;
+    /// Installs a package. Doing it twice comes to the same as doing it once. `sink` is
+    /// told how far it is, by those who know.
+    fn install(
+        &self,
+        package: &Path,
+        sink: &ProgressSink,
+    ) -> impl Future<Output = Result<Installed, Failure>> + Send;
 
     /// Tells the boot loader that the system which runs has proven itself, and reads back
     /// that it is the one to boot from now on; if not, why, in one line. Doing it twice

@@ -21,6 +21,7 @@ use crate::machine::{Machine, Phase};
 use crate::record::{Progress, UpdateResult};
 use crate::restart::Found;
 use crate::rules::{is_supported, result_of};
+use crate::text::one_line;
 
 /// The attempts at one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,9 +302,16 @@ impl Machine {
             }
         });
         if is_news {
-            let cause = format!("to be tried again until it works: {cause}");
-            out.push(Action::Changed { resources: Vec::new(), cause: Some(cause) });
+            let cause = self.interruption();
+            out.push(Action::Changed { resources: Vec::new(), cause });
         }
+    }
+
+    /// Why the last attempt was cut off, until the next one has begun.
+    pub(crate) fn interruption(&self) -> Option<String> {
+        let Phase::Fetching(Fetching { stage, cause, .. }) = &self.phase else { return None };
+        let is_away = matches!(stage, Stage::Paused(_) | Stage::Asked(_)) && !cause.is_empty();
+        is_away.then(|| one_line(&format!("to be tried again until it works: {cause}")))
     }
 
     fn damaged(&mut self, now: &Now, cause: &str, out: &mut Vec<Action>) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
-use crate::{Backend, Failure, Installed, PackageInfo, Reason, Slot};
+use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
 
 /// Puts each package at one path, in place of the one before. No restart is needed.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Backend for FileBackend {
         }
     }
 
-    async fn install(&self, package: &Path) -> Result<Installed, Failure> {
+    async fn install(&self, package: &Path, _sink: &ProgressSink) -> Result<Installed, Failure> {
         let (source, target) = (package.to_owned(), self.target.clone());
         let moved = spawn_blocking(move || {
             place(&source, &target).map_err(|error| failure(&target, &error))
@@ -99,7 +99,10 @@ mod tests {
             let _ = fs::remove_file(&package);
             fs::write(&package, content).unwrap();
             for _ in 0..2 {
-                assert_eq!(backend.install(&package).await, Ok(Installed::Done));
+                assert_eq!(
+                    backend.install(&package, &ProgressSink::nowhere()).await,
+                    Ok(Installed::Done)
+                );
                 assert_eq!(fs::read_to_string(&target).unwrap(), content);
             }
         }
@@ -112,7 +115,7 @@ mod tests {
         let package = folder.path().join("package");
         fs::write(&package, "x").unwrap();
         let backend = FileBackend::new(folder.path().join("missing/image"));
-        let failure = backend.install(&package).await.unwrap_err();
+        let failure = backend.install(&package, &ProgressSink::nowhere()).await.unwrap_err();
         assert_eq!(failure.reason, Reason::Other);
         assert!(failure.cause.contains("missing/image: No such file"), "{}", failure.cause);
         assert!(package.exists());

@@ -93,7 +93,6 @@ impl Machine {
             record.result = UpdateResult::Failed;
             record.step = Step::Wanted;
             record.attempts = 0;
-            record.missing = None;
         });
     }
 
@@ -134,10 +133,12 @@ impl Machine {
         self.deferral = Some(Deferral { since: now.boot, before });
     }
 
-    /// When an update that was put off begins by itself.
+    /// When an update that was put off begins by itself: at once where nobody may put it
+    /// off any more.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let Deferral { since, before } = self.deferral?;
-        let period = self.record.max_defer.map(Duration::from_secs).or(self.config.deferral)?;
+        let Some(period) = self.config.deferral else { return Some(since) };
+        let period = self.record.max_defer.map_or(period, Duration::from_secs);
         Some(since + period.saturating_sub(before))
     }
 }

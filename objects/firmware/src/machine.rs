@@ -24,6 +24,7 @@ use crate::fetching::Fetching;
 use crate::installation::Deferral;
 use crate::record::{Record, State, Step, UpdateResult};
 use crate::rules::{differing, not_allowed, seconds};
+use crate::text::one_line;
 use crate::trial::Proof;
 
 /// The Firmware Update object without I/O.
@@ -246,7 +247,6 @@ impl Machine {
             record.target = None;
             record.boot = None;
             record.restarts = 0;
-            record.missing = None;
             also(record);
         });
         if had_package {
@@ -263,8 +263,12 @@ impl Machine {
         change: impl FnOnce(&mut Record),
     ) {
         let before = self.record.clone();
+        let cause = cause.as_deref().map(one_line);
         let record = &mut self.record;
         change(record);
+        if cause.is_some() || record.result != before.result {
+            record.cause.clone_from(&cause);
+        }
         if record.state != before.state {
             record.changed_at = seconds(now).or(record.changed_at);
         }

@@ -19,14 +19,17 @@ use crate::resource::{
     path,
 };
 use crate::worker::{Parts, Worker, load};
-use crate::{Backend, Delivery, Event, Fetcher, Protocol, Record, Restarter, Settings};
+use crate::{
+    Backend, Delivery, Event, Fetcher, FirmwareHandle, Protocol, Record, Restarter, Settings,
+    UpdateStatus,
+};
 
 /// The Firmware Update object.
 pub struct FirmwareUpdate {
     definition: Arc<ObjectDef>,
     protocols: Vec<Protocol>,
     events: mpsc::Sender<Event>,
-    record: watch::Receiver<Record>,
+    status: watch::Receiver<UpdateStatus>,
     registered: Arc<Notify>,
     /// The task of the machine, and what waits for room in its channel; they end with
     /// the object.
@@ -64,12 +67,13 @@ impl FirmwareUpdate {
         // Small, and needed before the first answer.
         let recorded = load(&*parts.records);
         let protocols = parts.fetcher.protocols().to_vec();
-        let (shown, record) = watch::channel(recorded.clone().unwrap_or_default());
+        let shown = UpdateStatus::of(recorded.clone().unwrap_or_default());
+        let (shown, status) = watch::channel(shown);
         let mut tasks = JoinSet::new();
         let registered = Arc::new(Notify::new());
         tasks.spawn(Worker::run(parts, recorded, received, registered.clone(), shown));
         let definition = Arc::new(objects::FIRMWARE_UPDATE.clone());
-        Self { definition, protocols, events, record, registered, tasks }
+        Self { definition, protocols, events, status, registered, tasks }
     }
 
     /// A handle through which the daemon tells of registrations.
@@ -77,15 +81,20 @@ impl FirmwareUpdate {
         Confirmation(self.registered.clone())
     }
 
+    /// A handle for people on the device.
+    pub fn handle(&self) -> FirmwareHandle {
+        FirmwareHandle::new(self.events.downgrade(), self.status.clone())
+    }
+
     /// What stands in the resources at or below `path`, or above it.
     fn contents(&self, path: &Path) -> Vec<(Path, Content)> {
         if path.instance_id().is_some_and(|id| id != 0) {
             return Vec::new();
         }
-        let record = self.record.borrow();
+        let record = &self.status.borrow().record;
         let ids = self.definition.resources.iter().map(|resource| resource.id);
         let contents =
-            ids.filter_map(|id| Some((crate::resource::path(id), self.content(id, &record)?)));
+            ids.filter_map(|id| Some((crate::resource::path(id), self.content(id, record)?)));
         contents.filter(|(at, _)| path.contains(at) || at.contains(path)).collect()
     }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::text::{cut, one_line};
-use crate::{Backend, Failure, Installed, PackageInfo, Reason, Slot};
+use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
 
 /// RAUC on the bus of the daemon.
 #[derive(Debug, Clone)]
@@ -180,7 +180,7 @@ impl Backend for RaucBackend {
         })
     }
 
-    async fn install(&self, package: &Path) -> Result<Installed, Failure> {
+    async fn install(&self, package: &Path, sink: &ProgressSink) -> Result<Installed, Failure> {
         let bundle = package.display().to_string();
         let mut tries = 1;
         let mut installation = loop {
@@ -207,6 +207,7 @@ impl Backend for RaucBackend {
             match event {
                 Some(Event::Progress(progress)) => {
                     debug!("RAUC: {} %, {}", progress.percent, progress.message);
+                    sink.tell(progress.percent, &progress.message);
                 }
                 Some(Event::Finished(Outcome::Installed)) => {
                     let primary = self.ask(|rauc| async move { rauc.primary().await }).await;

@@ -162,9 +162,10 @@ pub struct Record {
     /// How often the machine was to be restarted, after the installation where boots
     /// are not known, or to get back to the old system.
     pub restarts: u8,
-    /// Why the new system is not kept, once that is decided.
+    /// Why the result is what it is, or why the new system is left again: one line of at
+    /// most 255 bytes. It goes with the result.
     #[serde(default)]
-    pub missing: Option<String>,
+    pub cause: Option<String>,
 }
 
 impl Record {
@@ -236,7 +237,7 @@ impl Default for Record {
             target: None,
             boot: None,
             restarts: 0,
-            missing: None,
+            cause: None,
         }
     }
 }

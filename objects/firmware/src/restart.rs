@@ -108,8 +108,8 @@ impl Machine {
             }
             (Running::Old, _)
             | (Running::Same, Step::OnTrial | Step::Confirming | Step::RollingBack) => {
-                let cause = match (self.record.step, &self.record.missing) {
-                    (Step::RollingBack, Some(missing)) => format!("rolled back: {missing}"),
+                let cause = match (self.record.step, &self.record.cause) {
+                    (Step::RollingBack, Some(cause)) => format!("rolled back: {cause}"),
                     (Step::Confirming, _) => {
                         "the old system was booted before the new one was marked good".into()
                     }

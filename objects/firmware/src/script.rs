@@ -16,8 +16,8 @@ use nix::fcntl::OFlag;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use crate::text::{cut, one_line};
-use crate::{Backend, Failure, Installed, PackageInfo, Reason, Slot};
+use crate::text::one_line;
+use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
 
 /// The name of a script: letters, digits and `_.-`, at most 64 and no dot first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,8 @@ impl Backend for ScriptBackend {
         Ok(PackageInfo { name: text(answer.name), version: text(answer.version) })
     }
 
-    async fn install(&self, _package: &Path) -> Result<Installed, Failure> {
+    /// A script says nothing before its end.
+    async fn install(&self, _package: &Path, _sink: &ProgressSink) -> Result<Installed, Failure> {
         let answer = self.run("install").await?;
         if answer.reboot == Some(false) {
             return Ok(Installed::Done);
@@ -181,8 +182,7 @@ impl Answer {
                     ));
                 }
             };
-            let value = one_line(&value.replace(char::is_control, " "));
-            *place = Some(cut(value)).filter(|value| !value.is_empty());
+            *place = Some(one_line(value)).filter(|value| !value.is_empty());
         }
         Ok(answer)
     }

@@ -1,18 +1,19 @@
-//! Texts of programs and packages, made to fit a line or a resource.
+//! Texts of others, as they go into a resource, a record or a line of the log.
 
-/// In one line.
+/// On one line, blanks for what would leave it, and no longer than a resource may be.
 pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    cut(words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
-/// Short enough for a resource.
+/// A text that fits a resource.
 pub(crate) fn cut(mut text: String) -> String {
     let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or_default());
     text
 }
 
-/// Bytes of PkgName and PkgVersion.
+/// Bytes of PkgName and PkgVersion (Objects 7), and of a cause.
 const MAX_TEXT: usize = 255;
 
 #[cfg(test)]
@@ -24,5 +25,12 @@ mod tests {
         assert_eq!(cut("é".repeat(200)).len(), 254);
         assert_eq!(cut("x".repeat(255)).len(), 255);
         assert_eq!(cut("1.0".into()), "1.0");
+    }
+
+    #[test]
+    fn a_cause_is_one_line_that_moves_no_cursor() {
+        assert_eq!(one_line("  a\n\tb\u{1b}[2J  c "), "a b [2J c");
+        assert_eq!(one_line(&"x y ".repeat(200)).len(), 255);
+        assert_eq!(one_line(""), "");
     }
 }

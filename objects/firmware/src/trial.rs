@@ -15,6 +15,7 @@ use crate::event::{Action, Ticket};
 use crate::machine::{Machine, Phase};
 use crate::record::{Record, State, Step, UpdateResult};
 use crate::restart::MAX_RESTARTS;
+use crate::text::one_line;
 
 /// How far a new system has proven itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +140,9 @@ impl Machine {
         let goes_on = self.record.step == Step::RollingBack && self.is_boot_of_record();
         self.commit(now, None, out, |record| {
             record.step = Step::RollingBack;
-            record.missing = missing.or_else(|| record.missing.take());
+            if let Some(missing) = missing {
+                record.cause = Some(one_line(&missing));
+            }
             record.boot = boot;
             if !goes_on {
                 record.restarts = record.restarts.saturating_add(1);

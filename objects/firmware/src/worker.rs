@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lwm2m_model::{Instant, Now, firmware};
+use lwm2m_model::{Instant, Now};
 use lwm2m_objects::ObjectMessage;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -16,13 +16,14 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::attempt::Attempt;
+use crate::log::log;
 use crate::proving::{check, confirm, reject};
 use crate::storage::Storage;
 use crate::trial::keeps_marker;
 use crate::{
-    Action, Backend, Checks, Event, Failure, Fetcher, Found, Machine, MachineConfig, Reason,
-    Record, RecordStore, Restarter, Running, Slot, State, Step, System, TrialMarker, UpdateResult,
-    resource,
+    Action, Backend, Checks, Event, Failure, Fetcher, Found, Machine, MachineConfig, ProgressSink,
+    Reason, Record, RecordStore, Restarter, Running, Slot, State, Step, System, TrialMarker,
+    UpdateStatus, resource,
 };
 
 /// What the object is made of.
@@ -48,6 +49,8 @@ pub struct Parts<B, R, F> {
     pub trial: Duration,
     /// The identifier of this boot; `None` if it is not known.
     pub boot: Option<String>,
+    /// As in [`MachineConfig::deferral`].
+    pub deferral: Option<Duration>,
     /// The channel of the host.
     pub out: mpsc::Sender<ObjectMessage>,
     /// What the clocks show.
@@ -72,7 +75,7 @@ pub(crate) struct Worker<B, R, F> {
     /// When to try again to write the record, if that has failed.
     unsaved: Option<Instant>,
     out: mpsc::Sender<ObjectMessage>,
-    shown: watch::Sender<Record>,
+    shown: watch::Sender<UpdateStatus>,
     tasks: JoinSet<Option<Event>>,
     clock: fn() -> Now,
 }
@@ -84,14 +87,14 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
         record: Option<Record>,
         mut events: mpsc::Receiver<Event>,
         registered: Arc<Notify>,
-        shown: watch::Sender<Record>,
+        shown: watch::Sender<UpdateStatus>,
     ) {
         let backend = Arc::new(parts.backend);
         let found = find(record.as_ref(), &parts.package, parts.boot.as_deref(), &*backend).await;
         let config = MachineConfig {
             protocols: parts.fetcher.protocols().to_vec(),
             patience: parts.patience,
-            deferral: None,
+            deferral: parts.deferral,
             boot: parts.boot,
             trial: parts.trial,
         };
@@ -165,11 +168,18 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                 }
                 Action::Open { offset, size } => {
                     let opened = self.with_storage(move |it| it.open(offset, size)).await;
+                    if opened.is_ok() {
+                        self.tell_stored(offset, 0, size);
+                    }
                     self.handle_first(Event::Stored(opened), &mut actions);
                 }
                 Action::Store { offset, bytes, last, size } => {
+                    let len = bytes.len() as u64;
                     let store = move |it: &mut Storage| it.store(offset, &bytes, last, size);
                     let stored = self.with_storage(store).await;
+                    if stored.is_ok() {
+                        self.tell_stored(offset, len, size);
+                    }
                     self.handle_first(Event::Stored(stored), &mut actions);
                 }
                 Action::Fetch { ticket, uri, resume } => {
@@ -194,10 +204,11 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                 }
                 Action::Install(ticket) => {
                     let (backend, package) = (self.backend.clone(), self.package.clone());
+                    let sink = ProgressSink::new(self.shown.clone());
                     let marked = self.set_marker().await;
                     self.tasks.spawn(async move {
                         let result = match marked {
-                            Ok(()) => backend.install(&package).await,
+                            Ok(()) => backend.install(&package, &sink).await,
                             Err(failure) => Err(failure),
                         };
                         Some(Event::Installed(ticket, result))
@@ -215,8 +226,8 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                     });
                 }
                 Action::Reject(ticket) => {
-                    let missing = self.machine.record().missing.as_deref();
-                    warn!("rolling back: {}", missing.unwrap_or_default());
+                    let cause = self.machine.record().cause.as_deref();
+                    warn!("rolling back: {}", cause.unwrap_or_default());
                     let backend = self.backend.clone();
                     self.tasks.spawn(async move {
                         Some(Event::Rejected(ticket, reject(&*backend).await))
@@ -235,6 +246,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                 }
             }
         }
+        self.show();
     }
 
     /// Handles an event whose actions come before those that are left.
@@ -273,14 +285,27 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
 
     /// Shows the record to readers, then tells observers and the operator.
     async fn changed(&self, resources: &[u16], cause: Option<String>) {
-        let record = self.machine.record();
-        self.shown.send_replace(record.clone());
-        if cause.is_some() || resources.contains(&resource::STATE) {
-            log(record, cause);
+        self.show();
+        let is_told = |id: &u16| [resource::STATE, resource::UPDATE_RESULT].contains(id);
+        if cause.is_some() || resources.iter().any(is_told) {
+            log(self.machine.record(), cause.as_deref());
         }
         for id in resources {
             self.say(ObjectMessage::Changed(resource::path(*id))).await;
         }
+    }
+
+    fn show(&self) {
+        let (record, deadline) = (self.machine.record(), self.machine.deadline());
+        let interruption = self.machine.interruption();
+        self.shown.send_if_modified(|status| status.follow(record, deadline, interruption));
+    }
+
+    /// So much of a package is there. Of one that is fetched the record has the size.
+    fn tell_stored(&self, offset: u64, len: u64, size: Option<u64>) {
+        let of_record = || self.machine.record().fetch.as_ref()?.size;
+        let size = size.or_else(of_record);
+        self.shown.send_modify(|status| status.stored(offset, len, size));
     }
 
     async fn say(&self, message: ObjectMessage) {
@@ -414,30 +439,6 @@ async fn is_there(record: Option<&Record>, package: &Path) -> bool {
     let len = spawn_blocking(move || std::fs::metadata(path).map(|facts| facts.len())).await;
     let recorded = record.and_then(|record| record.fetch.as_ref()).map_or(0, |it| it.offset);
     len.is_ok_and(|len| len.is_ok_and(|len| len >= recorded))
-}
-
-/// One line for the operator.
-fn log(record: &Record, cause: Option<String>) {
-    let result = record.result;
-    let (state, number) = (record.state.number(), result.number());
-    let state = firmware::state_name(state).unwrap_or_default();
-    let meaning = firmware::result_meaning(number).unwrap_or_default();
-    let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-    let text = format!("firmware update: {state}, result {number} ({meaning}){cause}");
-    match result {
-        UpdateResult::Initial
-        | UpdateResult::Success
-        | UpdateResult::Cancelled
-        | UpdateResult::Deferred => info!("{text}"),
-        UpdateResult::NoSpace
-        | UpdateResult::OutOfMemory
-        | UpdateResult::ConnectionLost
-        | UpdateResult::Integrity
-        | UpdateResult::UnsupportedPackage
-        | UpdateResult::InvalidUri
-        | UpdateResult::Failed
-        | UpdateResult::UnsupportedScheme => warn!("{text}"),
-    }
 }
 
 /// Waits for a time; for ever without one.

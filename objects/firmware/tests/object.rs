@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_firmware::{
-    Backend, Checks, Confirmation, DEFAULT_PATIENCE, Failure, FirmwareUpdate, Installed,
-    PackageInfo, Parts, Reason, RecordFile, RecordStore, Restarter, Slot, TrialMarker, is_on_trial,
+    Backend, Checks, Confirmation, DEFAULT_PATIENCE, Failure, FirmwareHandle, FirmwareUpdate,
+    Installed, NotAccepted, PackageInfo, Parts, ProgressSink, Reason, RecordFile, RecordStore,
+    Restarter, Slot, TrialMarker, UpdateProgress, is_on_trial,
 };
 use lwm2m_model::{Arguments, Code, Instant, Now, Path, Value};
 use lwm2m_objects::{ObjectHost, ObjectMessage};
@@ -39,9 +40,11 @@ impl Backend for Double {
         self.0.lock().unwrap().inspected.clone()
     }
 
-    async fn install(&self, package: &FilePath) -> Result<Installed, Failure> {
+    async fn install(&self, package: &FilePath, sink: &ProgressSink) -> Result<Installed, Failure> {
         assert!(package.exists());
         self.0.lock().unwrap().installations += 1;
+        sink.tell(40, "Copying image");
+        tokio::time::sleep(INSTALLATION).await;
         Ok(Installed::NeedsReboot(Some("B".into())))
     }
 
@@ -86,12 +89,15 @@ impl Restarter for Double {
 struct Machine {
     folder: TempDir,
     orders: Double,
+    /// Whether somebody on the device may put an update off.
+    deferral: Option<Duration>,
 }
 
 /// The agent at work.
 struct Agent {
     host: ObjectHost,
     confirmation: Confirmation,
+    handle: FirmwareHandle,
     next: u64,
 }
 
@@ -110,7 +116,7 @@ impl Machine {
             rejections: 0,
         };
         let orders = Double(Arc::new(Mutex::new(orders)));
-        Self { folder: tempfile::tempdir().unwrap(), orders }
+        Self { folder: tempfile::tempdir().unwrap(), orders, deferral: None }
     }
 
     /// The machine boots this slot.
@@ -145,12 +151,13 @@ impl Machine {
             marker: TrialMarker::new(self.folder.path(), &self.folder.path().join("proc")),
             trial: TRIAL,
             boot: Some(boot.into()),
+            deferral: self.deferral,
             out: host.sender(),
             clock,
         });
-        let confirmation = object.confirmation();
+        let (confirmation, handle) = (object.confirmation(), object.handle());
         host.add(Box::new(object));
-        Agent { host, confirmation, next: 0 }
+        Agent { host, confirmation, handle, next: 0 }
     }
 
     /// Runs of the checks, marks good, marks bad.
@@ -195,8 +202,9 @@ impl Agent {
     }
 
     async fn push(&mut self, offset: u64, chunk: &[u8], last: bool) -> CallResult {
+        let size = (offset == 0).then_some(PACKAGE);
         let chunk = chunk.to_vec();
-        let operation = CallOperation::Stream { offset, chunk, last, size: None };
+        let operation = CallOperation::Stream { offset, chunk, last, size };
         self.call(Path::resource(5, 0, 0), operation).await
     }
 
@@ -252,6 +260,11 @@ fn booted(slot: &str) -> Slot {
     Slot::Booted(slot.into())
 }
 
+/// Bytes of the package that [`pushed`] pushes.
+const PACKAGE: u64 = 67;
+/// What an installation takes.
+const INSTALLATION: Duration = Duration::from_millis(500);
+
 /// Pushes up to State Downloaded.
 async fn pushed(machine: &Machine) -> Agent {
     let mut agent = machine.boot("A");
@@ -259,7 +272,7 @@ async fn pushed(machine: &Machine) -> Agent {
     assert_eq!(agent.numbers().await, (1, 0));
     assert_eq!(agent.push(64, b"end", true).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (2, 0));
-    assert_eq!(machine.package().unwrap().len(), 67);
+    assert_eq!(machine.package().unwrap().len() as u64, PACKAGE);
     agent
 }
 
@@ -502,4 +515,118 @@ async fn a_record_of_no_use_is_set_aside_and_the_package_kept() {
     // Another takes its place.
     agent.push(0, b"another", true).await.unwrap();
     assert_eq!(machine.package().unwrap(), b"another");
+}
+
+/// Execute Update; somebody on the device may put it off.
+async fn deferred(agent: &mut Agent) {
+    let update = CallOperation::Execute(Arguments::default());
+    assert_eq!(agent.call(Path::resource(5, 0, 2), update).await, Ok(CallReply::Done));
+    assert_eq!(agent.numbers().await, (2, 11));
+}
+
+/// How long the update waits still.
+fn left(agent: &Agent) -> Option<Duration> {
+    agent.handle.status().deadline.map(|deadline| deadline - clock().boot)
+}
+
+/// OBJ-86
+#[tokio::test(start_paused = true)]
+async fn an_update_that_was_put_off_waits_for_consent() {
+    let mut machine = Machine::new();
+    machine.deferral = Some(Duration::from_secs(3600));
+    let mut agent = pushed(&machine).await;
+    assert_eq!(agent.handle.accept().await, Err(NotAccepted::NothingWaits));
+    deferred(&mut agent).await;
+    assert!(left(&agent).is_some_and(|left| left.as_secs() >= 3590), "{:?}", left(&agent));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(agent.numbers().await, (2, 11));
+
+    assert_eq!(agent.handle.accept().await, Ok(()));
+    assert_eq!(agent.numbers().await, (3, 0));
+    assert_eq!(left(&agent), None);
+    assert_eq!(agent.handle.accept().await, Err(NotAccepted::NothingWaits));
+    agent.until((3, 0)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(machine.orders.0.lock().unwrap().installations, 1);
+}
+
+/// OBJ-86: the period of the server counts before that of the configuration, also
+/// after a restart, and at its end nobody is asked any more.
+#[tokio::test(start_paused = true)]
+async fn an_update_begins_by_itself_at_the_end_of_the_period() {
+    let mut machine = Machine::new();
+    machine.deferral = Some(Duration::from_secs(3600));
+    let mut agent = pushed(&machine).await;
+    let period = [lwm2m_model::Entry::new(Path::resource(5, 0, 13), Value::Unsigned(120))];
+    let write =
+        CallOperation::Write { mode: lwm2m_model::WriteMode::Replace, entries: period.to_vec() };
+    agent.call(Path::resource(5, 0, 13), write).await.unwrap();
+    deferred(&mut agent).await;
+    drop(agent);
+    let mut agent = machine.start("boot-1");
+    agent.until((2, 11)).await;
+    while left(&agent).is_none() {
+        assert!(agent.handle.changed().await);
+    }
+    assert!(left(&agent).is_some_and(|left| left.as_secs() <= 120), "{:?}", left(&agent));
+    tokio::time::sleep(Duration::from_secs(121)).await;
+    assert_eq!(agent.numbers().await, (3, 0));
+}
+
+/// OBJ-86
+#[tokio::test(start_paused = true)]
+async fn without_a_deferral_nobody_is_asked() {
+    let machine = Machine::new();
+    let mut agent = pushed(&machine).await;
+    agent.update().await;
+    assert_eq!(agent.numbers().await, (3, 0));
+    assert_eq!(agent.handle.status().deadline, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_is_told_while_something_is_under_way() {
+    let machine = Machine::new();
+    let mut agent = machine.start("boot-1");
+    let mut told = agent.handle.clone();
+    agent.push(0, &[7; 64], false).await.unwrap();
+    assert!(told.changed().await);
+    let stored = UpdateProgress::Download { bytes: 64, size: Some(PACKAGE) };
+    assert_eq!(told.status().progress, Some(stored));
+    agent.push(64, b"end", true).await.unwrap();
+    assert_eq!(agent.numbers().await, (2, 0));
+    assert_eq!(told.status().progress, None);
+
+    agent.update().await;
+    let installs = UpdateProgress::Installation { percent: 40, message: "Copying image".into() };
+    while told.status().progress.as_ref() != Some(&installs) {
+        assert!(told.changed().await);
+    }
+    drop(agent);
+    while told.changed().await {}
+    assert_eq!(told.accept().await, Err(NotAccepted::NothingWaits));
+}
+
+/// Update Result says that an update failed (Objects 7.1); why, the operator can ask
+/// until another begins.
+#[tokio::test(start_paused = true)]
+async fn the_cause_of_a_failure_is_kept_until_something_new_begins() {
+    let machine = Machine::new();
+    machine.order(|orders| {
+        let cause = "the signature\nis \u{1b}[2Jwrong".to_owned() + &"!".repeat(300);
+        orders.inspected = Err(Failure::new(Reason::Integrity, cause));
+    });
+    let mut agent = machine.start("boot-1");
+    agent.push(0, &[7; 64], true).await.unwrap();
+    assert_eq!(agent.numbers().await, (0, 5));
+    let cause = agent.handle.status().record.cause.unwrap();
+    assert!(cause.starts_with("the signature is [2Jwrong!!"), "{cause:?}");
+    assert_eq!(cause.len(), 255);
+    drop(agent);
+
+    let mut agent = machine.start("boot-1");
+    agent.until((0, 5)).await;
+    assert_eq!(agent.handle.status().record.cause.as_ref(), Some(&cause));
+    agent.push(0, &[7; 64], false).await.unwrap();
+    assert_eq!(agent.numbers().await, (1, 0));
+    assert_eq!(agent.handle.status().record.cause, None);
 }

@@ -10,8 +10,8 @@ use lwm2m_engine::{
     Resume,
 };
 use lwm2m_firmware::{
-    CheckUnits, DEFAULT_PATIENCE, Fetcher, FileBackend, FirmwareUpdate, Parts, Protocol, Record,
-    RecordFile, TrialMarker,
+    CheckUnits, DEFAULT_PATIENCE, Fetcher, FileBackend, FirmwareHandle, FirmwareUpdate, Parts,
+    Protocol, Record, RecordFile, TrialMarker, UpdateProgress,
 };
 use lwm2m_model::{Arguments, Entry, Instant, Now, Path, Value, WriteMode};
 use lwm2m_objects::{BusHandle, ObjectHost, ObjectMessage};
@@ -148,11 +148,13 @@ impl World {
             marker: TrialMarker::new(self.folder.path(), &self.path("proc")),
             trial: Duration::from_secs(900),
             boot: Some("boot-1".into()),
+            deferral: None,
             out: host.sender(),
             clock,
         });
+        let handle = object.handle();
         host.add(Box::new(object));
-        Agent { host, next: 0 }
+        Agent { host, handle, next: 0 }
     }
 
     fn asked(&self) -> Vec<(Option<Resume>, u64)> {
@@ -176,6 +178,7 @@ impl World {
 /// The agent at work.
 struct Agent {
     host: ObjectHost,
+    handle: FirmwareHandle,
     next: u64,
 }
 
@@ -286,6 +289,27 @@ async fn a_package_comes_whole_through_cuts() {
     assert_eq!(all, SIZE);
     let uri = Entry::new(Path::resource(5, 0, 1), Value::String("https://h/x".into()));
     assert_eq!(agent.read(Path::resource(5, 0, 1)).await, [uri]);
+}
+
+/// People on the device see how far it is, and why nothing comes.
+#[tokio::test(start_paused = true)]
+async fn progress_and_interruptions_are_told() {
+    let world = World::new(&[Attempt::Cut(PART), Attempt::Away, Attempt::Stalls(MIB)]);
+    let mut agent = world.start();
+    agent.write_uri("https://h/x").await.unwrap();
+    let mut told = Vec::new();
+    let progress = |bytes| Some(UpdateProgress::Download { bytes, size: Some(SIZE) });
+    while agent.handle.status().progress != progress(PART + MIB) {
+        let _ = tokio::time::timeout(Duration::from_millis(10), agent.host.next()).await;
+        let status = agent.handle.status();
+        assert_eq!(status.record.cause, None);
+        told.extend(status.interruption.map(|why| (why, status.progress)));
+    }
+    told.dedup();
+    assert_eq!(told, [("to be tried again until it works: cut".into(), progress(PART))]);
+    assert_eq!(agent.handle.status().interruption, None);
+    agent.cancel().await.unwrap();
+    assert_eq!(agent.handle.status().progress, None);
 }
 
 /// OBJ-94: what was synced is not fetched again, what was not is.

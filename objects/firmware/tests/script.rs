@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lwm2m_firmware::{
-    Backend, Failure, Installed, PackageInfo, Reason, ScriptBackend, ScriptName, Slot,
+    Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, ScriptBackend, ScriptName, Slot,
 };
 use lwm2m_objects::BusHandle;
 use tempfile::TempDir;
@@ -68,7 +68,7 @@ impl Root {
 
     async fn install(&self, bus: &Bus) -> Result<Installed, Failure> {
         let (backend, _supply) = self.backend(bus);
-        backend.install(&self.path("package")).await
+        backend.install(&self.path("package"), &ProgressSink::nowhere()).await
     }
 
     async fn slot(&self, bus: &Bus) -> Slot {

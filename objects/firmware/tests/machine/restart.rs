@@ -14,7 +14,11 @@ pub(crate) fn record(state: State, result: UpdateResult, step: Step) -> Record {
 
 pub(crate) fn start(record: Record, package: bool, running: Running) -> (Machine, Vec<Action>) {
     let found = Found { package, running };
-    Machine::start(config(Delivery::Push), Some(record), &found, &at(0))
+    // Somebody can still agree to what was put off.
+    let is_deferred = record.result == UpdateResult::Deferred;
+    let deferral = is_deferred.then_some(std::time::Duration::from_secs(3600));
+    let config = MachineConfig { deferral, ..config(Delivery::Push) };
+    Machine::start(config, Some(record), &found, &at(0))
 }
 
 type Row = (State, UpdateResult, Step, bool, Running, (i64, i64), Option<Action>);
@@ -165,6 +169,22 @@ fn a_deferral_is_not_made_longer_by_a_restart() {
     let late = Record { deferred_at: Some(crate::support::WALL - 4000), ..deferred };
     let (machine, _) = Machine::start(config, Some(late), &found, &at(0));
     assert_eq!(machine.record().state, State::Updating);
+}
+
+/// OBJ-86: nobody would be asked for consent, so that nothing would ever come of it.
+#[test]
+fn an_update_that_was_put_off_begins_once_that_is_no_longer_configured() {
+    for max_defer in [None, Some(7200)] {
+        let deferred = Record {
+            deferred_at: Some(crate::support::WALL),
+            max_defer,
+            ..record(State::Downloaded, UpdateResult::Deferred, Step::Wanted)
+        };
+        let found = Found { package: true, running: Running::Same };
+        let config = config(Delivery::Push);
+        let (machine, _) = Machine::start(config, Some(deferred), &found, &at(1));
+        assert_eq!(machine.record().state, State::Updating, "{max_defer:?}");
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn a_trial_that_is_over_leads_back_and_says_what_was_missing() {
         let [Action::Persist(record), Action::Reject(reject)] = &actions[..] else {
             panic!("{actions:?}");
         };
-        assert_eq!((record.step, record.missing.as_deref()), (Step::RollingBack, Some(missing)));
+        assert_eq!((record.step, record.cause.as_deref()), (Step::RollingBack, Some(missing)));
         // It is too late.
         assert!(machine.handle(&at(901), Event::Registered).is_empty());
         let actions = machine.handle(&at(901), Event::Rejected(*reject, Ok(())));
@@ -162,7 +162,7 @@ fn a_trial_that_is_over_leads_back_and_says_what_was_missing() {
         let (machine, actions) = boot_again(&machine, "boot-2", Running::Old);
         assert_eq!(numbers(&machine), (2, 8));
         assert_eq!(cause(&actions), format!("rolled back: {missing}"));
-        assert_eq!(machine.record().missing, None);
+        assert_eq!(machine.record().cause, Some(format!("rolled back: {missing}")));
     }
 }
 

@@ -94,6 +94,7 @@ impl Device {
             marker: TrialMarker::new(state, &state.join("proc")),
             trial,
             boot: Some(format!("boot-{}", self.boots)),
+            deferral: None,
             out: host.sender(),
             clock,
         });
