@@ -6,7 +6,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use lwm2m_bus::{BUS_NAME, BusAddress, MessageRecord, OBJECT_PATH, TypedValue};
+use lwm2m_bus::{BUS_NAME, BusAddress, FirmwareStatus, MessageRecord, OBJECT_PATH, TypedValue};
+use lwm2m_firmware::FirmwareHandle;
 use lwm2m_objects::BusHandle;
 use nix::unistd::getuid;
 use tokio::sync::{mpsc, watch};
@@ -17,6 +18,7 @@ use zbus::fdo::RequestNameFlags;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::object_server::SignalEmitter;
 
+use crate::firmware_service::{FirmwareService, Updates};
 use crate::service::{Ask, Service};
 
 /// A signal to one client.
@@ -36,12 +38,10 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// Starts the task; the handle is for the objects.
-    pub(crate) fn start(address: BusAddress, asks: mpsc::Sender<Ask>) -> (Self, BusHandle) {
-        let (connections, handle) = BusHandle::channel();
+    /// Starts the task, which serves Object 5 too if there is one.
+    pub(crate) fn start(link: Link, firmware: Option<FirmwareHandle>) -> Self {
         let (signals, outgoing) = mpsc::channel(MAX_SIGNALS);
-        let link = Link { address, asks, connections, outgoing };
-        (Self { signals, task: tokio::spawn(link.run()) }, handle)
+        Self { signals, task: tokio::spawn(link.run(outgoing, firmware)) }
     }
 
     /// Ends the task and with it the connection, whatever the bus does: one that
@@ -55,25 +55,33 @@ impl Bus {
     }
 }
 
-struct Link {
+/// The connection before it is made: objects get their handle before it serves them.
+pub(crate) struct Link {
     address: BusAddress,
     asks: mpsc::Sender<Ask>,
     connections: watch::Sender<Option<Connection>>,
-    outgoing: mpsc::Receiver<Signal>,
 }
 
 impl Link {
-    async fn run(mut self) {
+    /// A link to be made; the handle is for the objects.
+    pub(crate) fn new(address: BusAddress, asks: mpsc::Sender<Ask>) -> (Self, BusHandle) {
+        let (connections, handle) = BusHandle::channel();
+        (Self { address, asks, connections }, handle)
+    }
+
+    async fn run(self, outgoing: mpsc::Receiver<Signal>, firmware: Option<FirmwareHandle>) {
+        let service = FirmwareService::new(firmware.clone());
+        let mut sources = Sources { outgoing, updates: Updates::new(firmware) };
         let mut pause = FIRST_PAUSE;
         let mut complained = false;
         loop {
-            match self.connect().await {
+            match self.connect(service.clone()).await {
                 Ok((connection, owners)) => {
                     info!("D-Bus: {BUS_NAME} is on {}", self.address);
                     pause = FIRST_PAUSE;
                     complained = false;
                     self.connections.send_replace(Some(connection.clone()));
-                    let ended = self.serve(&connection, owners).await;
+                    let ended = self.serve(&connection, owners, &mut sources).await;
                     self.connections.send_replace(None);
                     // No client survives its bus, and the next bus gives out the same
                     // names again.
@@ -96,9 +104,10 @@ impl Link {
     }
 
     /// Connects, and asks for the name last: who finds us by it finds us complete.
-    async fn connect(&self) -> zbus::Result<(Connection, Owners)> {
+    async fn connect(&self, firmware: FirmwareService) -> zbus::Result<(Connection, Owners)> {
         let service = Service::new(self.asks.clone());
-        let connection = self.address.builder().serve_at(OBJECT_PATH, service).build().await?;
+        let builder = self.address.builder().serve_at(OBJECT_PATH, service);
+        let connection = builder.serve_at(OBJECT_PATH, firmware).build().await?;
         let owners = Owners::subscribe(&connection).await?;
         // Neither in a queue nor instead of another daemon.
         let flags = RequestNameFlags::DO_NOT_QUEUE;
@@ -106,25 +115,31 @@ impl Link {
         Ok((connection, owners))
     }
 
-    async fn serve(&mut self, connection: &Connection, mut owners: Owners) -> Ended {
+    async fn serve(
+        &self,
+        connection: &Connection,
+        mut owners: Owners,
+        sources: &mut Sources,
+    ) -> Ended {
         loop {
-            tokio::select! {
-                signal = self.outgoing.recv() => match signal {
-                    Some(signal) => {
-                        if let Err(error) = emit(connection, signal).await {
-                            debug!("D-Bus: a signal was not sent: {error}");
-                        }
-                    }
+            let sent = tokio::select! {
+                signal = sources.outgoing.recv() => match signal {
+                    Some(signal) => emit(connection, signal).await,
                     None => return Ended::Stopped,
                 },
+                status = sources.updates.next() => tell_update(connection, status).await,
                 gone = owners.next_gone() => match gone {
                     Some(client) => {
                         if self.asks.send(Ask::Gone(client)).await.is_err() {
                             return Ended::Stopped;
                         }
+                        Ok(())
                     }
                     None => return Ended::Lost,
                 },
+            };
+            if let Err(error) = sent {
+                debug!("D-Bus: a signal was not sent: {error}");
             }
         }
     }
@@ -152,6 +167,16 @@ fn in_words(error: &zbus::Error) -> String {
 enum Ended {
     Stopped,
     Lost,
+}
+
+/// Where signals come from.
+struct Sources {
+    outgoing: mpsc::Receiver<Signal>,
+    updates: Updates,
+}
+
+async fn tell_update(connection: &Connection, status: FirmwareStatus) -> zbus::Result<()> {
+    FirmwareService::changed(&SignalEmitter::new(connection, OBJECT_PATH)?, status).await
 }
 
 async fn emit(connection: &Connection, signal: Signal) -> zbus::Result<()> {

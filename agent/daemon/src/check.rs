@@ -9,7 +9,7 @@ use lwm2m_engine::Account;
 use lwm2m_model::objects;
 use lwm2m_security::KeySource;
 
-use crate::config::{Config, ConfigError, FirmwareSettings, Server, TextSource, files, load};
+use crate::config::{Config, ConfigError, Installer, Server, TextSource, files, load};
 use crate::sources::protocols;
 
 /// What a check knows about the system it runs on.
@@ -115,21 +115,22 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
             line(&format!("  {name}"), value.clone());
         }
     }
-    let installs = match &config.firmware {
-        FirmwareSettings::None => None,
-        FirmwareSettings::Rauc => Some("RAUC installs packages".to_owned()),
-        FirmwareSettings::Script(name) => {
-            Some(format!("the script {} installs packages", name.as_str()))
-        }
-        FirmwareSettings::File(path) => Some(format!("packages go to {}", path.display())),
+    let installs = match &config.firmware.installer {
+        Installer::None => None,
+        Installer::Rauc => Some("RAUC installs packages".to_owned()),
+        Installer::Script(name) => Some(format!("the script {} installs packages", name.as_str())),
+        Installer::File(path) => Some(format!("packages go to {}", path.display())),
     };
     if let Some(installs) = installs {
         let object = &objects::FIRMWARE_UPDATE;
         line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
         line("  back end", installs);
-        if !matches!(config.firmware, FirmwareSettings::File(_)) {
-            let trial = config.trial.as_secs();
+        if !matches!(config.firmware.installer, Installer::File(_)) {
+            let trial = config.firmware.trial.as_secs();
             line("  trial", format!("{trial} s from the boot, for a server to answer"));
+        }
+        if let Some(defer) = config.firmware.defer {
+            line("  deferral", format!("{} unless the server says otherwise", in_words(defer)));
         }
         let has_coaps = config.servers.iter().any(|server| server.psk.is_some())
             || config.downloads.sources.iter().any(|source| source.psk.is_some());

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::DemoArgs;
-use crate::config::{self, FirmwareSettings};
+use crate::config::{self, FirmwareSettings, Installer};
 use crate::firmware::{self, Downloads};
 use crate::sources::Sources;
 use lwm2m_bus::Exit;
@@ -152,12 +152,13 @@ fn agent(
     let (roots, bus) = (Roots::default(), BusHandle::absent());
     let device = Device::new(device, roots.clone(), bus.clone(), objects.sender());
     objects.add(Box::new(device));
-    let firmware = FirmwareSettings::File(state.join("installed"));
+    let installer = Installer::File(state.join("installed"));
+    let firmware = FirmwareSettings { installer, ..FirmwareSettings::default() };
     let sources = Sources::without_credentials();
     let downloads = Downloads { sources, patience: DEFAULT_PATIENCE };
     let place = firmware::Place { state, roots: &roots, bus };
-    // No restart comes that one could be on trial after.
-    let confirmation = firmware::add(&mut objects, &firmware, downloads, Duration::ZERO, &place);
+    let firmware = firmware::add(&mut objects, &firmware, downloads, &place);
+    let confirmation = firmware.map(|(confirmation, _)| confirmation);
     let mut tested = MemoryObject::new(Arc::new(lwm2m_test_server::test_object().clone()));
     tested.fill(0);
     objects.add(Box::new(InMemory::new(tested, objects.sender())));

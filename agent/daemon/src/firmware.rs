@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use lwm2m_engine::Event;
 use lwm2m_firmware::{
-    ANSWERS, Backend, CheckUnits, Confirmation, FileBackend, FirmwareUpdate, Parts, RaucBackend,
-    RecordFile, ScriptBackend, TrialMarker,
+    ANSWERS, Backend, CheckUnits, Confirmation, FileBackend, FirmwareHandle, FirmwareUpdate, Parts,
+    RaucBackend, RecordFile, ScriptBackend, TrialMarker,
 };
 use lwm2m_objects::{BusHandle, ObjectHost, Roots};
 use lwm2m_transport::clock;
 
-use crate::config::FirmwareSettings;
+use crate::config::{FirmwareSettings, Installer};
 use crate::sources::Sources;
 
 /// How packages are fetched.
@@ -24,25 +24,24 @@ pub(crate) struct Downloads {
 }
 
 /// Adds the object if something is configured that installs. What comes back wants to
-/// hear of registrations.
+/// hear of registrations, and shows the update to people on the device.
 pub(crate) fn add(
     objects: &mut ObjectHost,
     settings: &FirmwareSettings,
     downloads: Downloads,
-    trial: Duration,
     place: &Place<'_>,
-) -> Option<Confirmation> {
-    match settings {
-        FirmwareSettings::None => None,
-        FirmwareSettings::Rauc => {
-            Some(add_with(objects, RaucBackend::new(place.bus.clone()), downloads, trial, place))
+) -> Option<(Confirmation, FirmwareHandle)> {
+    match &settings.installer {
+        Installer::None => None,
+        Installer::Rauc => {
+            Some(add_with(objects, RaucBackend::new(place.bus.clone()), settings, downloads, place))
         }
-        FirmwareSettings::Script(name) => {
+        Installer::Script(name) => {
             let backend = ScriptBackend::new(place.bus.clone(), name.clone(), ANSWERS.into());
-            Some(add_with(objects, backend, downloads, trial, place))
+            Some(add_with(objects, backend, settings, downloads, place))
         }
-        FirmwareSettings::File(path) => {
-            Some(add_with(objects, FileBackend::new(path.clone()), downloads, trial, place))
+        Installer::File(path) => {
+            Some(add_with(objects, FileBackend::new(path.clone()), settings, downloads, place))
         }
     }
 }
@@ -59,10 +58,10 @@ pub(crate) struct Place<'a> {
 fn add_with<B: Backend>(
     objects: &mut ObjectHost,
     backend: B,
+    settings: &FirmwareSettings,
     downloads: Downloads,
-    trial: Duration,
     place: &Place<'_>,
-) -> Confirmation {
+) -> (Confirmation, FirmwareHandle) {
     let Place { state, roots, bus } = place;
     let folder = state.join("firmware");
     let checks = roots.usr.join("lib/lwm2md/checks.d");
@@ -75,15 +74,15 @@ fn add_with<B: Backend>(
         restarter: bus.clone(),
         checks: Arc::new(CheckUnits::new(bus.clone(), checks)),
         marker: TrialMarker::new(state, &roots.proc),
-        trial,
+        trial: settings.trial,
         boot: boot(),
-        deferral: None,
+        deferral: settings.defer,
         out: objects.sender(),
         clock: clock::now,
     });
-    let confirmation = object.confirmation();
+    let handles = (object.confirmation(), object.handle());
     objects.add(Box::new(object));
-    confirmation
+    handles
 }
 
 /// The identifier of this boot; one that cannot be read is all zeros.

@@ -13,6 +13,7 @@ mod credentials;
 mod demo;
 pub mod events;
 mod firmware;
+mod firmware_service;
 mod heard;
 mod journal;
 mod keeper;

@@ -1,7 +1,5 @@
 //! SIGHUP: what can change in a running agent does, the rest is named.
 
-use std::time::Duration;
-
 use crate::cli::Cli;
 use crate::config::{DownloadSettings, FirmwareSettings, Server};
 use lwm2m_objects::DeviceConfig;
@@ -18,7 +16,6 @@ pub(crate) struct Fixed {
     min_version: lwm2m_model::Version,
     device: DeviceConfig,
     firmware: FirmwareSettings,
-    trial: Duration,
     downloads: DownloadSettings,
 }
 
@@ -30,7 +27,6 @@ impl Fixed {
             min_version: loaded.config.min_version,
             device: loaded.device.clone(),
             firmware: loaded.config.firmware.clone(),
-            trial: loaded.config.trial,
             downloads: loaded.config.downloads.clone(),
         }
     }
@@ -47,7 +43,6 @@ impl Fixed {
                 loaded.config.firmware != self.firmware
                     || loaded.config.downloads != self.downloads,
             ),
-            ("objects.firmware.trial", loaded.config.trial != self.trial),
         ] {
             if differs {
                 warn!("{key} has changed; the new value counts from the next start of lwm2md");

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::agent::{Agent, Parts};
-use crate::bus::Bus;
+use crate::bus::{Bus, Link};
 use crate::keeper::{Home, Keeper};
 use crate::loaded::Loaded;
 use crate::reload::{Fixed, reload};
@@ -81,11 +81,11 @@ async fn serve(
     let sources = loaded.sources.take().unwrap_or_else(Sources::without_credentials);
     let downloads = Downloads { sources, patience };
     let (asks, asked) = mpsc::channel(MAX_ASKS);
-    let (bus, handle) = match &cli.bus {
+    let (link, handle) = match &cli.bus {
         BusOption::None => (None, BusHandle::absent()),
         BusOption::On(address) => {
-            let (bus, handle) = Bus::start(address.clone(), asks.clone());
-            (Some(bus), handle)
+            let (link, handle) = Link::new(address.clone(), asks.clone());
+            (Some(link), handle)
         }
     };
     let seed = seed()?;
@@ -93,10 +93,12 @@ async fn serve(
     let mut objects = ObjectHost::new(clock::now);
     let device = loaded.device.clone();
     let place = firmware::Place { state, roots: &roots, bus: handle.clone() };
-    let (settings, trial) = (&loaded.config.firmware, loaded.config.trial);
-    let confirmation = firmware::add(&mut objects, settings, downloads, trial, &place);
+    let settings = &loaded.config.firmware;
+    let firmware = firmware::add(&mut objects, settings, downloads, &place);
+    let (confirmation, firmware) = firmware.unzip();
     objects.add(Box::new(Device::new(device, roots, handle, objects.sender())));
     add_objects(&mut objects);
+    let bus = link.map(|link| Bus::start(link, firmware));
     let (changes, mut changed) = mpsc::channel(1);
     let events = Box::new(move |event: &lwm2m_engine::Event| {
         firmware::note(&confirmation, event);

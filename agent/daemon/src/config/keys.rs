@@ -117,6 +117,7 @@ const FIRMWARE: &[Field] = &[
     field("download_patience", PATIENCE, Optional, Here, "Seconds without anything new before a download is given up, 86400 by default"),
     field("confirm", Shape::Choice(CONFIRMATIONS), Optional, Here, "What a new system has to show before it is kept, registered by default"),
     field("trial", Shape::Integer { min: 60, max: 86_400 }, Optional, Here, "Seconds from its boot that a new system has for it, 900 by default"),
+    field("defer", POSITIVE, Optional, Here, "Seconds for which somebody on the device may put an update off, unless the server writes a Maximum Defer Period; without it nobody is asked"),
 ];
 
 const CONFIRMATIONS: &[Word] = &[word("registered", Here)];

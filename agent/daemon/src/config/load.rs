@@ -14,7 +14,10 @@ use super::keys::ROOT;
 use super::position::{ConfigError, File, Position};
 use super::source;
 use super::tree::{Kind, Node};
-use super::{Config, DeviceSettings, DownloadSettings, FirmwareSettings, Server, TextSource};
+use super::{
+    Config, DEFAULT_TRIAL, DeviceSettings, DownloadSettings, FirmwareSettings, Installer, Server,
+    TextSource,
+};
 
 /// The files of a configuration in the order in which they are merged: `main`,
 /// then the `*.yaml` of the directory `conf.d` beside it by name.
@@ -121,7 +124,6 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
         servers,
         device: device(tree),
         firmware,
-        trial: trial(tree),
         downloads,
         files: paths.to_vec(),
     })
@@ -198,8 +200,20 @@ fn device(tree: &Node) -> DeviceSettings {
 
 fn firmware(tree: &Node, errors: &mut Vec<ConfigError>) -> FirmwareSettings {
     let Some(node) = tree.get("objects").and_then(|objects| objects.get("firmware")) else {
-        return FirmwareSettings::None;
+        return FirmwareSettings::default();
     };
+    let seconds = |key: &str| {
+        let seconds = node.get(key).and_then(Node::integer);
+        seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
+    };
+    FirmwareSettings {
+        installer: installer(node, errors),
+        defer: seconds("defer"),
+        trial: seconds("trial").unwrap_or(DEFAULT_TRIAL),
+    }
+}
+
+fn installer(node: &Node, errors: &mut Vec<ConfigError>) -> Installer {
     let backend = text(node, "backend");
     let backend = backend.as_deref();
     let mut wrong = |at: &Position, key: &str, message: &str| {
@@ -220,31 +234,25 @@ fn firmware(tree: &Node, errors: &mut Vec<ConfigError>) -> FirmwareSettings {
     }
     match backend {
         Some("file") => {
-            let Some(path) = node.get("path") else { return FirmwareSettings::None };
+            let Some(path) = node.get("path") else { return Installer::None };
             let text = path.text().unwrap_or_default();
             // Relative to what, nobody would know.
             if !text.starts_with('/') {
                 wrong(&path.at, ".path", "expected a path that starts with a slash");
             }
-            FirmwareSettings::File(text.into())
+            Installer::File(text.into())
         }
         Some("script") => {
-            let Some(name) = node.get("name") else { return FirmwareSettings::None };
+            let Some(name) = node.get("name") else { return Installer::None };
             let Some(script) = ScriptName::new(name.text().unwrap_or_default()) else {
                 wrong(&name.at, ".name", SCRIPT_NAME);
-                return FirmwareSettings::None;
+                return Installer::None;
             };
-            FirmwareSettings::Script(script)
+            Installer::Script(script)
         }
-        Some("rauc") => FirmwareSettings::Rauc,
-        Some(_) | None => FirmwareSettings::None,
+        Some("rauc") => Installer::Rauc,
+        Some(_) | None => Installer::None,
     }
-}
-
-fn trial(tree: &Node) -> Duration {
-    let firmware = tree.get("objects").and_then(|objects| objects.get("firmware"));
-    let seconds = firmware.and_then(|node| node.get("trial")).and_then(Node::integer);
-    seconds.and_then(|it| it.try_into().ok()).map_or(DEFAULT_TRIAL, Duration::from_secs)
 }
 
 fn downloads(tree: &Node, errors: &mut Vec<ConfigError>) -> DownloadSettings {
@@ -276,7 +284,6 @@ fn text_source(node: &Node) -> Option<TextSource> {
 
 /// Longest configuration file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
-const DEFAULT_TRIAL: Duration = Duration::from_secs(900);
 
 const SCRIPT_NAME: &str = "expected letters, digits and any of _.-, at most 64 and no dot first";
 

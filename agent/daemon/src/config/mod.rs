@@ -48,8 +48,6 @@ pub struct Config {
     pub device: DeviceSettings,
     /// Settings of Object 5.
     pub firmware: FirmwareSettings,
-    /// How long a new system has to prove itself, from its boot.
-    pub trial: Duration,
     /// How Object 5 fetches packages.
     pub downloads: DownloadSettings,
     /// The files read, in order.
@@ -96,9 +94,28 @@ pub struct DeviceSettings {
     pub software_version: Option<String>,
 }
 
+/// What is configured of Object 5.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirmwareSettings {
+    /// What installs packages.
+    pub installer: Installer,
+    /// If somebody on the device may put an update off: for how long where the server
+    /// has written no Maximum Defer Period.
+    pub defer: Option<Duration>,
+    /// How long a new system has to prove itself, from its boot.
+    pub trial: Duration,
+}
+
+impl Default for FirmwareSettings {
+    /// Nothing installs.
+    fn default() -> Self {
+        Self { installer: Installer::None, defer: None, trial: DEFAULT_TRIAL }
+    }
+}
+
 /// What installs firmware.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum FirmwareSettings {
+pub enum Installer {
     /// Nothing: there is no Object 5.
     #[default]
     None,
@@ -303,6 +320,9 @@ fn uuid_text(id: [u8; 16]) -> String {
 /// Names lwm2md where an identifier is derived from the machine-id, so that other
 /// programs derive others.
 pub const APPLICATION_ID: [u8; 16] = 0x010c_d5f9_c333_4df2_96ae_e5cd_5d86_1450_u128.to_be_bytes();
+
+/// The trial of a new system where none is configured.
+const DEFAULT_TRIAL: Duration = Duration::from_secs(900);
 
 /// Bindings built into this version, as `/3/0/16` lists them.
 pub const BINDINGS: &str = "U";

@@ -114,7 +114,9 @@ servers:
 objects: {device: {serial: 0042, device_type: gateway, hardware_version: 1.10}, firmware: {backend: rauc, confirm: registered, trial: 120}}
 ";
     let config = config(text);
-    assert_eq!((&config.firmware, config.trial.as_secs()), (&FirmwareSettings::Rauc, 120));
+    let trial = Duration::from_secs(120);
+    let rauc = FirmwareSettings { installer: Installer::Rauc, defer: None, trial };
+    assert_eq!(config.firmware, rauc);
     assert_eq!((config.version, config.min_version), (Version::V1_1, Version::V1_1));
     let [first, second] = config.servers.as_slice() else { panic!("two servers") };
     assert_eq!(first.account.awake_time, Some(Duration::from_secs(20)));
@@ -176,6 +178,7 @@ fn wrong_files_give_place_key_and_remedy() {
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, path: /image}}\n"), "c.yaml:6:35: objects.firmware.path: the back end rauc takes no path".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, confirm: installed}}\n"), "c.yaml:6:38: objects.firmware.confirm: expected registered, got \"installed\"".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, trial: 59}}\n"), "c.yaml:6:36: objects.firmware.trial: expected a number from 60 to 86400, got 59".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: rauc, defer: 0}}\n"), "c.yaml:6:36: objects.firmware.defer: expected a number from 1 to 4294967295, got 0".into()),
         (format!("{SERVER}objects:\n  firmware: {{path: /image}}\n"), "c.yaml:6:13: objects.firmware.backend: missing".into()),
         (SERVER.replace("nosec", "x509"), "c.yaml:4:22: servers[0].security.mode: x509 is not built into this version; it has psk, nosec".into()),
         (psk("key: {pkcs11: {}}"), "c.yaml:4:46: servers[0].security.key.pkcs11: not built into this version".into()),
@@ -508,4 +511,17 @@ fn a_source_that_contradicts_itself_is_told_with_its_place() {
         errors(&[("c.yaml", &short)]),
         "c.yaml:6:48: objects.firmware.download_patience: expected a number from 60 to 4294967295, got 59\n"
     );
+}
+
+/// OBJ-86: without `defer` nobody on the device is asked.
+#[test]
+fn an_update_is_put_off_only_where_that_is_configured() {
+    let of = |firmware: &str| {
+        config(&format!("{SERVER}objects:\n  firmware: {{{firmware}}}\n")).firmware
+    };
+    let rauc = FirmwareSettings { installer: Installer::Rauc, ..FirmwareSettings::default() };
+    assert_eq!(of("backend: rauc"), rauc);
+    let defer = Some(Duration::from_secs(86_400));
+    assert_eq!(of("backend: rauc, defer: 86400"), FirmwareSettings { defer, ..rauc });
+    assert_eq!(config(SERVER).firmware, FirmwareSettings::default());
 }

@@ -7,6 +7,7 @@ mod bus_signals;
 mod demo;
 mod factory_reset;
 mod firmware;
+mod firmware_bus;
 mod keys;
 mod links;
 mod pull;
