@@ -124,10 +124,19 @@ pub(crate) enum Command {
         server: Option<u16>,
     },
 
-    /// Show how the firmware update stands
-    #[command(after_help = "The log of the daemon has the cause of a result that is a failure: \
-                      journalctl -u lwm2md.\n\nExample: lwm2mctl firmware")]
-    Firmware,
+    /// Show how the firmware update stands, or agree to one that was put off
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Example: lwm2mctl firmware\nExample: lwm2mctl firmware --follow\nExample: \
+                      lwm2mctl firmware accept"
+    )]
+    Firmware {
+        /// Go on while something is under way: a bar on a terminal, else a line a step
+        #[arg(long)]
+        follow: bool,
+        #[command(subcommand)]
+        action: Option<FirmwareAction>,
+    },
 
     /// Forget what servers have written, and register anew as configured
     #[command(
@@ -155,6 +164,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum FirmwareAction {
+    /// Agree to the update that was put off: it begins now
+    Accept,
 }
 
 /// Checks the attributes of `observe` together, since they can contradict each other.

@@ -2,15 +2,17 @@
 
 use std::io::{self, Write};
 
-use lwm2m_bus::{Agent1Proxy, AgentError, attributes_to_bus, server_to_bus};
+use lwm2m_bus::{Agent1Proxy, AgentError, Firmware1Proxy, attributes_to_bus, server_to_bus};
 use lwm2m_model::{Attributes, Path};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bus::{connect, next};
-use crate::cli::{self, Cli, Command};
+use crate::cli::{self, Cli, Command, FirmwareAction};
 use crate::confirmation;
 use crate::error::CtlError;
+use crate::follow::follow;
+use crate::screen::Screen;
 use crate::show::text::Colour;
 use crate::show::{self, conversation, firmware, objects, status, values};
 
@@ -26,15 +28,16 @@ pub(crate) struct Output {
     to: Box<dyn Write>,
     style: Style,
     colour: Colour,
+    screen: Screen,
 }
 
 impl Output {
-    pub(crate) fn new(to: Box<dyn Write>, style: Style, colour: Colour) -> Self {
-        Self { to, style, colour }
+    pub(crate) fn new(to: Box<dyn Write>, style: Style, colour: Colour, screen: Screen) -> Self {
+        Self { to, style, colour, screen }
     }
 
     /// Prints one result; each is flushed, for the sake of pipes.
-    fn put(
+    pub(crate) fn put(
         &mut self,
         readable: impl FnOnce(Colour) -> String,
         json: impl FnOnce() -> serde_json::Value,
@@ -43,6 +46,28 @@ impl Output {
             Style::Readable => self.to.write_all(readable(self.colour).as_bytes())?,
             Style::Json => writeln!(self.to, "{}", json())?,
         }
+        self.to.flush()
+    }
+
+    /// How far something is: `bar`, made for a width, in place of the one before on a
+    /// terminal; else `line`, unless it is the one before.
+    pub(crate) fn put_progress(
+        &mut self,
+        bar: impl FnOnce(usize) -> String,
+        line: String,
+        json: impl FnOnce() -> serde_json::Value,
+    ) -> io::Result<()> {
+        let drawn = match self.style {
+            Style::Readable => self.screen.draw(bar, line),
+            Style::Json => format!("{}\n", json()),
+        };
+        self.to.write_all(drawn.as_bytes())?;
+        self.to.flush()
+    }
+
+    /// Ends what [`Output::put_progress`] has drawn, so that something else can follow.
+    pub(crate) fn end_progress(&mut self) -> io::Result<()> {
+        self.to.write_all(self.screen.end().as_bytes())?;
         self.to.flush()
     }
 
@@ -93,10 +118,23 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), CtlError> 
             }
             output.put(|_| values::table(&list), || values::json(&list))?;
         }
-        Command::Firmware => {
-            let instance = Path::instance(lwm2m_model::objects::id::FIRMWARE_UPDATE, 0);
-            let list = agent.read(&instance.to_string()).await.map_err(call)?;
-            output.put(|_| firmware::readable(&list), || firmware::json(&list))?;
+        Command::Firmware { follow: goes_on, action } => {
+            let bus = agent.inner().connection();
+            let update = Firmware1Proxy::new(bus).await.map_err(|error| call(error.into()))?;
+            match action {
+                None if *goes_on => follow(&update, output).await.map_err(|e| e.on(cli))?,
+                None => {
+                    let status = update.status().await.map_err(call)?;
+                    output.put(
+                        |colour| firmware::readable(&status, colour),
+                        || firmware::json(&status),
+                    )?;
+                }
+                Some(FirmwareAction::Accept) => {
+                    update.accept().await.map_err(call)?;
+                    output.confirm("the update begins; lwm2mctl firmware --follow shows it")?;
+                }
+            }
         }
         Command::Write { path, value } => {
             agent.write_text(&path.to_string(), value).await.map_err(call)?;
@@ -217,7 +255,7 @@ async fn monitor(
 }
 
 /// What can end a stream.
-enum StreamError {
+pub(crate) enum StreamError {
     Agent(AgentError),
     Output(io::Error),
     DaemonLeft,

@@ -9,6 +9,8 @@ mod cli;
 mod commands;
 mod confirmation;
 mod error;
+mod follow;
+mod screen;
 mod show;
 
 use std::io::{self, IsTerminal, Write};
@@ -18,6 +20,7 @@ use clap::Parser;
 
 use crate::cli::Cli;
 use crate::commands::{Output, Style};
+use crate::screen::Screen;
 use crate::show::text::{Colour, printable};
 
 fn main() -> ExitCode {
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
         }
     };
     let style = if cli.json { Style::Json } else { Style::Readable };
-    let mut output = Output::new(Box::new(io::stdout()), style, colour());
+    let mut output = Output::new(Box::new(io::stdout()), style, colour(), Screen::of_stdout());
     match runtime.block_on(commands::run(&cli, &mut output)) {
         Ok(()) => ExitCode::SUCCESS,
         // `lwm2mctl monitor | head`: nobody reads any more, which is no failure.

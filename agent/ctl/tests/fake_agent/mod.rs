@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use lwm2m_bus::{
-    AgentError, AgentStatus, MessageRecord, OBJECT_PATH, ObjectInfo, ServerStatus, TypedValue,
-    attributes_from_bus,
+    AgentError, AgentStatus, FirmwareStatus, MessageRecord, OBJECT_PATH, ObjectInfo, ServerStatus,
+    TypedValue, attributes_from_bus,
 };
 use lwm2m_model::{Code, Entry, Path, RequestError, Value};
 use zbus::OwnedVariant;
@@ -57,9 +57,12 @@ pub(crate) struct FakeAgent {
 }
 
 impl FakeAgent {
-    pub(crate) fn start(bus: &Bus) -> Self {
+    /// Its firmware update stands like the first of `firmware`, and then like the others
+    /// in turn; without any there is no Object 5.
+    pub(crate) fn start_with(bus: &Bus, firmware: Vec<FirmwareStatus>) -> Self {
         let calls = Calls::default();
         let service = Service { calls: Arc::clone(&calls) };
+        let firmware = Firmware { calls: Arc::clone(&calls), statuses: firmware };
         let address = bus.address.clone();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -70,6 +73,7 @@ impl FakeAgent {
                 let _connection = zbus::connection::Builder::address(address.as_str())
                     .name(lwm2m_bus::BUS_NAME)
                     .serve_at(OBJECT_PATH, service)
+                    .serve_at(OBJECT_PATH, firmware)
                     .build()
                     .await
                     .unwrap();
@@ -79,6 +83,10 @@ impl FakeAgent {
         });
         is_ready.recv().unwrap();
         Self { calls, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn start(bus: &Bus) -> Self {
+        Self::start_with(bus, Vec::new())
     }
 
     pub(crate) fn calls(&self) -> Vec<String> {
@@ -288,4 +296,39 @@ impl Service {
 
     #[zbus(signal)]
     async fn message(emitter: &SignalEmitter<'_>, record: MessageRecord) -> zbus::Result<()>;
+}
+
+/// A firmware update that goes through its statuses once it is asked for the first.
+struct Firmware {
+    calls: Calls,
+    statuses: Vec<FirmwareStatus>,
+}
+
+#[zbus::interface(name = "org.lwm2md.Firmware1")]
+impl Firmware {
+    /// What follows goes out before the answer, as it may.
+    async fn status(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<FirmwareStatus, AgentError> {
+        let Some((first, later)) = self.statuses.split_first() else {
+            return refuse(Code::NOT_FOUND, "object 5 does not exist on this device");
+        };
+        for status in later {
+            emitter.changed(status.clone()).await?;
+        }
+        Ok(first.clone())
+    }
+
+    fn accept(&self) -> Result<(), AgentError> {
+        self.calls.lock().unwrap().push("accept".into());
+        match self.statuses.first().map(|status| status.consent_within) {
+            Some(Some(_)) => Ok(()),
+            Some(None) => refuse(Code::METHOD_NOT_ALLOWED, "no update waits for consent"),
+            None => refuse(Code::NOT_FOUND, "object 5 does not exist on this device"),
+        }
+    }
+
+    #[zbus(signal)]
+    async fn changed(emitter: &SignalEmitter<'_>, status: FirmwareStatus) -> zbus::Result<()>;
 }
