@@ -179,6 +179,48 @@ fn what_fails_on_the_way_back_keeps_nobody_in_the_new_system() {
     assert_eq!(machine.calls(), [BACK[0], BACK[1], "systemctl reboot --force"]);
 }
 
+/// The boot loader comes to the old system only after some boots of the new one, and there
+/// is no agent: each boot is to be left, but not for ever.
+#[test]
+fn a_boot_loader_that_counts_tries_gets_its_boots() {
+    let machine = Machine::new("rauc.slot=B", "");
+    machine.mark("rauc.slot=A", "900");
+    machine.program("rauc", "exit 1");
+    for boot in 2..=4 {
+        machine.write("proc/sys/kernel/random/boot_id", &format!("0b-{boot}\n"));
+        // Once a boot, however often it is run.
+        for _ in 0..2 {
+            assert!(machine.run(None).status.success());
+            assert!(machine.is_on_trial() && !machine.is_settled());
+        }
+        assert_eq!(machine.calls(), BACK.repeat(boot - 1));
+    }
+    machine.write("proc/sys/kernel/random/boot_id", "0b-5\n");
+    assert!(machine.run(None).status.success());
+    assert_eq!(machine.calls(), BACK.repeat(3));
+    // The old system.
+    machine.write("proc/cmdline", "rauc.slot=A");
+    assert!(machine.run(None).status.success() && machine.is_settled());
+    assert_eq!(machine.calls(), BACK.repeat(3));
+}
+
+/// A file system that the new kernel mounts read-only.
+#[test]
+fn a_marker_that_cannot_be_taken_keeps_nobody_in_the_new_system() {
+    let machine = Machine::new("rauc.slot=B", "");
+    machine.mark("rauc.slot=A", "900");
+    machine.program("mv", "exit 1");
+    assert!(machine.run(None).status.success());
+    let calls = machine.calls();
+    assert_eq!(calls.get(1..), Some(&BACK.map(String::from)[..]), "{calls:?}");
+    // Confirmed in the last moment.
+    let machine = Machine::new("rauc.slot=B", "");
+    machine.mark("rauc.slot=A", "900");
+    machine.program("mv", "rm \"$1\"; exit 1");
+    assert!(machine.run(None).status.success());
+    assert_eq!(machine.calls().len(), 1);
+}
+
 #[test]
 fn a_marker_that_is_a_link_is_none() {
     let machine = Machine::new("rauc.slot=B", "");
