@@ -239,6 +239,10 @@ fn what_cannot_be_run_says_nothing_of_the_package() {
             // What the agent could put there.
             symlink("/etc/passwd", root.path("package")).unwrap();
             unavailable("exit code 69: there is no file").await;
+            // No room for the answer is none of the package's faults.
+            fs::remove_file(root.answer("inspect")).unwrap();
+            fs::create_dir(root.answer("inspect")).unwrap();
+            unavailable("exit code 69").await;
         }
         for (error, part) in [
             ("org.freedesktop.systemd1.NoSuchUnit", "is it installed?"),
