@@ -111,7 +111,8 @@ impl Machine {
         } else if is_supported(&self.record.uri, &self.config.protocols) {
             self.fetch(now, durable, out);
         } else {
-            let cause = format!("{} can no longer be fetched from here", self.record.uri);
+            // Not the URI itself: it may hold what proves the device to the source.
+            let cause = "Package URI can no longer be fetched from here".into();
             self.end(now, UpdateResult::UnsupportedScheme, Some(cause), out);
         }
     }

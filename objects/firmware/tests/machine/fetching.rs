@@ -130,6 +130,13 @@ fn a_scheme_that_is_no_longer_there_ends_the_download() {
     let (machine, actions) = Machine::start(config(Delivery::Push), record, &found, &at(0));
     assert_eq!(numbers(&machine), (0, 9));
     assert!(actions.contains(&Action::Discard));
+    // A signed URI is a secret, and causes are logged.
+    let told = |action: &Action| match action {
+        Action::Changed { cause: Some(cause), .. } => Some(cause.clone()),
+        _ => None,
+    };
+    let causes: Vec<String> = actions.iter().filter_map(told).collect();
+    assert_eq!(causes, ["Package URI can no longer be fetched from here"]);
 }
 
 /// OBJ-94: within one run also what is not durable yet counts.
