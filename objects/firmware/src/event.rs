@@ -286,8 +286,7 @@ impl Action {
             | Self::Open { .. }
             | Self::Discard
             | Self::LookUp(_)
-            | Self::Install(_)
-            | Self::Reboot => true,
+            | Self::Install(_) => true,
             Self::Persist(_)
             | Self::Changed { .. }
             | Self::Reply(..)
@@ -295,9 +294,11 @@ impl Action {
             | Self::Inspect(_)
             | Self::Check(_)
             // From the record before, a restart comes to the same end: a disk that is
-            // full is no reason to stay on trial.
+            // full is no reason to stay on trial, nor to leave a new system for some
+            // later restart to find, when nobody would put it on trial.
             | Self::MarkGood(_)
-            | Self::Reject(_) => false,
+            | Self::Reject(_)
+            | Self::Reboot => false,
         }
     }
 }

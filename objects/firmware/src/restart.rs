@@ -145,9 +145,7 @@ impl Machine {
     ) {
         match self.phase {
             Phase::Waiting(_) | Phase::LookingUp(_) => self.fail_update(now, cause, out),
-            Phase::Installing(_) | Phase::RestartDue if step_left_out => {
-                self.fail_update(now, cause, out);
-            }
+            Phase::Installing(_) if step_left_out => self.fail_update(now, cause, out),
             Phase::Receiving { storing: Some(_), .. } if step_left_out => {
                 self.stored(now, Err(Failure::new(Reason::Other, cause)), out);
             }

@@ -168,6 +168,8 @@ struct World {
     is_registered: bool,
     /// The installer needed no restart, or the mark of the slot was read back.
     has_succeeded: bool,
+    /// The installer was last told to have put a new system beside this one.
+    is_installed: bool,
 }
 
 impl World {
@@ -188,6 +190,7 @@ impl World {
             boot: 1,
             is_registered: false,
             has_succeeded: false,
+            is_installed: false,
         }
     }
 
@@ -256,6 +259,7 @@ impl World {
                 | Action::MarkGood(_)
                 | Action::Reject(_) => {
                     self.check_fetched();
+                    self.is_installed &= !matches!(action, Action::Install(_));
                     self.task = Some(action);
                 }
                 Action::Changed { .. } | Action::Reply(..) | Action::Reboot => {}
@@ -329,6 +333,12 @@ impl World {
             Some((State::Updating, Step::Installed)) => {
                 let is_boot = running != Running::Same;
                 (running, is_boot)
+            }
+            // Also if that could not be recorded.
+            Some((State::Updating, Step::Installing))
+                if self.is_installed && running == Running::New =>
+            {
+                (running, true)
             }
             Some((State::Updating, Step::OnTrial | Step::Confirming | Step::RollingBack)) => {
                 match running {
@@ -436,6 +446,7 @@ impl World {
                             _ => Installed::NeedsReboot(Some("rootfs.1".into())),
                         };
                         self.has_succeeded |= end == Installed::Done;
+                        self.is_installed = end != Installed::Done;
                         Event::Installed(ticket, Ok(end))
                     }
                     Some(Action::Install(ticket)) => Event::Installed(ticket, Err(failure(reason))),

@@ -2,8 +2,8 @@
 
 use lwm2m_engine::CallReply;
 use lwm2m_firmware::{
-    ANSWER_LIMIT, Action, Delivery, Event, Failure, Installed, PROCEED_LIMIT, Reason, Settings,
-    State, Step, System, UpdateResult,
+    ANSWER_LIMIT, Action, Delivery, Event, Failure, Found, Installed, Machine, MachineConfig,
+    PROCEED_LIMIT, Reason, Running, Settings, State, Step, System, UpdateResult,
 };
 
 use crate::support::{
@@ -135,9 +135,7 @@ fn a_step_that_cannot_be_recorded_fails_the_update() {
     let full = |step_left_out| Event::NotRecorded { cause: "disk full".into(), step_left_out };
     let mut waiting = downloaded(config(Delivery::Push));
     waiting.handle(&at(3), Event::Update { call: CALL });
-    let (mut restarting, ticket) = installing(config(Delivery::Push));
-    restarting.handle(&at(5), Event::Installed(ticket, Ok(Installed::NeedsReboot(None))));
-    for mut machine in [waiting, installing(config(Delivery::Push)).0, restarting] {
+    for mut machine in [waiting, installing(config(Delivery::Push)).0] {
         assert_eq!(machine.record().state, State::Updating);
         let actions = machine.handle(&at(6), full(true));
         let record = machine.record();
@@ -152,6 +150,24 @@ fn a_step_that_cannot_be_recorded_fails_the_update() {
     let (mut machine, _) = installing(config(Delivery::Push));
     assert!(machine.handle(&at(6), full(false)).is_empty());
     assert_eq!(machine.record().state, State::Updating);
+}
+
+/// OBJ-91: what is installed is booted by some restart, and then has to be on trial: the
+/// record from before leads there.
+#[test]
+fn a_restart_into_what_is_installed_waits_for_no_record() {
+    let (mut machine, ticket) = installing(config(Delivery::Push));
+    let recorded = machine.record().clone();
+    let reboot = Installed::NeedsReboot(Some("rootfs.1".into()));
+    let actions = machine.handle(&at(5), Event::Installed(ticket, Ok(reboot)));
+    assert!(actions.iter().all(|action| !action.follows_record()), "{actions:?}");
+    let full = Event::NotRecorded { cause: "disk full".into(), step_left_out: false };
+    assert!(machine.handle(&at(5), full).is_empty());
+    assert_eq!(machine.record().state, State::Updating);
+    let config = MachineConfig { boot: Some("boot-2".into()), ..config(Delivery::Push) };
+    let found = Found { package: true, running: Running::New };
+    let (machine, _) = Machine::start(config, Some(recorded), &found, &at(0));
+    assert_eq!((machine.record().state, machine.record().step), (State::Updating, Step::OnTrial));
 }
 
 /// OBJ-91: a new system could not be told from the old one, or never be booted.
