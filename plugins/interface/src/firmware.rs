@@ -21,8 +21,8 @@ pub trait Firmware1 {
     /// [`AgentError::MethodNotAllowed`] if none was.
     fn accept(&self) -> Result<(), AgentError>;
 
-    /// The update stands otherwise than before; sent to everybody, at most four times a
-    /// second, the last change always.
+    /// The update stands otherwise than before; sent to everybody whom the policy of the
+    /// bus lets ask, at most four times a second, the last change always.
     #[zbus(signal, name = "Changed")]
     fn firmware_changed(&self, status: FirmwareStatus);
 }
