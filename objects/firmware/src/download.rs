@@ -138,17 +138,15 @@ impl Machine {
             Phase::Rechecking(own) if own == ticket => {
                 self.phase = Phase::Rest;
                 match result {
-                    Ok(info) => {
-                        self.commit(now, None, out, |record| record.package = Some(info));
-                        if self.record.automatic && self.record.result == UpdateResult::Initial {
-                            self.phase = Phase::Automatic(now.boot + INSTALL_DELAY);
-                        }
-                    }
+                    Ok(info) => self.commit(now, None, out, |record| record.package = Some(info)),
                     Err(Failure { reason: Reason::Integrity, cause }) => {
-                        self.end(now, UpdateResult::Integrity, Some(cause), out);
+                        return self.end(now, UpdateResult::Integrity, Some(cause), out);
                     }
                     // It was good once: the installer will look at it again.
                     Err(_) => {}
+                }
+                if self.record.automatic && self.record.result == UpdateResult::Initial {
+                    self.phase = Phase::Automatic(now.boot + INSTALL_DELAY);
                 }
             }
             _ => {}

@@ -187,6 +187,23 @@ fn an_update_that_was_put_off_begins_once_that_is_no_longer_configured() {
     }
 }
 
+/// Automatic Upgrade at Download, and an installer that is not there yet after a power cut.
+#[test]
+fn an_automatic_update_begins_also_if_the_package_cannot_be_checked_again() {
+    let downloaded = record(State::Downloaded, UpdateResult::Initial, Step::Wanted);
+    for (reason, state) in [
+        (Reason::Unavailable, State::Updating),
+        (Reason::Refused, State::Updating),
+        (Reason::Integrity, State::Idle),
+    ] {
+        let record = Record { automatic: true, ..downloaded.clone() };
+        let (mut machine, actions) = start(record, true, Running::Same);
+        machine.handle(&at(1), Event::Inspected(ticket(&actions), Err(failure(reason))));
+        machine.handle(&at(2), Event::Time);
+        assert_eq!(machine.record().state, state, "{reason:?}");
+    }
+}
+
 #[test]
 fn what_is_no_record_is_told_from_one_of_a_later_version() {
     let full = record(State::Updating, UpdateResult::Initial, Step::Installed);
