@@ -94,6 +94,17 @@ mod tests {
         assert_eq!(error, "\"30 net\" cannot be run: letters, digits and _.- make a name");
     }
 
+    /// A check that its unit ends is told as such, and not as one without an end.
+    #[test]
+    fn the_unit_ends_a_check_before_the_agent_gives_up() {
+        let unit = include_str!("../../../systemd/lwm2md-check@.service");
+        let seconds = |key: &str| -> u64 {
+            let value = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            value.parse().unwrap()
+        };
+        assert!(seconds("TimeoutStartSec=") + seconds("TimeoutStopSec=") < CHECK_LIMIT.as_secs());
+    }
+
     /// OBJ-92: nothing that could not be run has passed.
     #[tokio::test]
     async fn a_check_that_cannot_be_run_has_not_passed() {
