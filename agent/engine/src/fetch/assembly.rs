@@ -64,8 +64,14 @@ impl Assembly {
             return;
         }
         self.append(bytes);
-        while let Some(next) = self.apart.remove(&self.end) {
-            self.append(&next);
+        while let Some(entry) = self.apart.first_entry()
+            && *entry.key() <= self.end
+        {
+            // A larger block than was asked for may have brought it already.
+            let (offset, next) = entry.remove_entry();
+            if offset == self.end {
+                self.append(&next);
+            }
         }
     }
 
@@ -123,6 +129,18 @@ mod tests {
             let whole = assembly.take_part(Rest::Goes).unwrap_or_default();
             assert_eq!(whole, expected.as_bytes(), "{from} {end} {blocks:?}");
         }
+    }
+
+    #[test]
+    fn what_a_larger_block_brings_once_more_is_not_kept() {
+        let mut assembly = Assembly::new(0, 0);
+        for (offset, bytes) in [(4, "efgh"), (8, "ijkl"), (12, "mn"), (0, "ABCDEFGHIJ")] {
+            assembly.put(offset, bytes.as_bytes());
+        }
+        assert_eq!((assembly.end(), assembly.apart.len()), (10, 1), "what lies behind is kept");
+        assembly.put(10, b"KL");
+        assert_eq!((assembly.end(), assembly.apart.len()), (14, 0));
+        assert_eq!(assembly.take_part(Rest::Goes), Some(b"ABCDEFGHIJKLmn".to_vec()));
     }
 
     #[test]
