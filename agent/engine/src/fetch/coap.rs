@@ -30,8 +30,8 @@ use super::{FetchFailure, FetchFailureKind, Fetched, Resume};
 pub struct CoapFetch {
     target: CoapTarget,
     resume: Option<Resume>,
-    /// For the endpoint, which is made when the link is up.
-    seed: [u8; 32],
+    /// For the endpoint, which is made when the link is up. Unlike a seed it is not shown.
+    random: Option<Random>,
     endpoint: Option<Endpoint>,
     /// Size exponent of the blocks to ask for.
     szx: u8,
@@ -126,7 +126,7 @@ impl CoapFetch {
         Self {
             target,
             resume,
-            seed,
+            random: Some(Random::from_seed(seed)),
             endpoint: None,
             szx: Block::MAX_SZX,
             first: First::Block,
@@ -192,10 +192,11 @@ impl CoapFetch {
     }
 
     fn link_up(&mut self, max_datagram: usize) {
+        let Some(random) = self.random.take() else { return }; // it is up already
         let room = max_datagram.saturating_sub(ANSWER_HEAD);
         self.szx = (0..=Block::MAX_SZX).rev().find(|szx| 16 << szx <= room).unwrap_or(0);
         let config = Config { max_datagram, nstart: MAX_WINDOW, ..Config::default() };
-        self.endpoint = Some(Endpoint::new(config, Random::from_seed(self.seed)));
+        self.endpoint = Some(Endpoint::new(config, random));
         self.start();
     }
 

@@ -270,3 +270,10 @@ fn a_server_that_refuses_blocks_out_of_turn_is_asked_for_one_at_a_time() {
         assert_eq!(outcome.asked.len(), 50);
     }
 }
+
+/// The seed tells every token to come.
+#[test]
+fn what_is_shown_of_a_fetch_has_no_seed_in_it() {
+    let fetch = CoapFetch::new(CoapTarget::default(), None, [171; 32]);
+    assert!(!format!("{fetch:?}").contains("171"));
+}
