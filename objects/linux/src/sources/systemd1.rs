@@ -4,6 +4,7 @@
 //! A run: listen, StartUnit, wait for JobRemoved of that job. The job of a oneshot
 //! service ends when its program has; a start while it still runs joins the same job.
 
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -201,7 +202,7 @@ async fn removed_jobs(bus: &Connection) -> zbus::Result<MessageStream> {
         .interface(INTERFACE)
         .member("JobRemoved")
         .build()?;
-    MessageStream::for_match_rule(rule, bus, None).await
+    MessageStream::for_match_rule(rule, bus, QUEUE).await
 }
 
 /// Number of units that have failed.
@@ -229,3 +230,7 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const NOT_RUN: RangeInclusive<i32> = 200..=243;
 /// Bytes of the part of a unit's name that is chosen by somebody.
 const MAX_INSTANCE: usize = 64;
+/// Ends of jobs that may be told before our start is answered, which takes as long as
+/// polkit does. While a queue is full zbus reads nothing at all, not even that answer;
+/// a machine that boots or stops ends some hundred jobs.
+const QUEUE: Option<NonZeroUsize> = NonZeroUsize::new(1024);

@@ -89,9 +89,9 @@ impl Manager {
             Start::Refused(name) => return Err(Refusal(name)),
             Start::EndsAtOnce(end) => {
                 *self.ended.lock().unwrap() = end;
-                // Another job's end comes first.
-                let other = id + 1000;
-                for (id, result) in [(other, "canceled"), (id, end.job)] {
+                // The ends of others come first, as on a machine that boots.
+                let others = (0..OTHERS).map(|other| (id + 1000 + other, "canceled"));
+                for (id, result) in others.chain([(id, end.job)]) {
                     Self::job_removed(&emitter, id, self::job(id), &unit, result).await.unwrap();
                 }
             }
@@ -238,5 +238,7 @@ fn job(id: u32) -> OwnedObjectPath {
     OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/job/{id}")).unwrap()
 }
 
+/// More than zbus keeps for a stream by itself.
+const OTHERS: u32 = 100;
 const UNIT: &str = "/org/freedesktop/systemd1/unit/the_last";
 const LIMIT: Duration = Duration::from_secs(20);
