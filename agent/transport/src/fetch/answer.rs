@@ -56,7 +56,11 @@ pub(super) fn judge(
             None => fail(Damaged, ", a part where the whole was asked for"),
         },
         416 => match resume {
-            Some(resume) if unsatisfied_size(headers) == Some(resume.offset) => {
+            // Another package may end just there.
+            Some(resume)
+                if unsatisfied_size(headers) == Some(resume.offset)
+                    && strong_etag(headers).is_none_or(|etag| etag == resume.etag) =>
+            {
                 Ok(Answer::Complete(resume.offset))
             }
             Some(_) => Ok(Answer::Anew),
@@ -290,6 +294,8 @@ mod tests {
     fn a_range_beyond_the_end_is_the_end_or_another_package() {
         for (fields, expected) in [
             (&[("content-range", "bytes */100")][..], Answer::Complete(100)),
+            (&[("content-range", "bytes */100"), ("etag", "\"a\"")], Answer::Complete(100)),
+            (&[("content-range", "bytes */100"), ("etag", "\"b\"")], Answer::Anew),
             (&[("content-range", "bytes */99")], Answer::Anew),
             (&[("content-range", "bytes 0-99/100")], Answer::Anew),
             (&[], Answer::Anew),
