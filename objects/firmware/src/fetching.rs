@@ -175,6 +175,10 @@ impl Machine {
         if offset != 0 && offset != fetching.stored {
             return self.damaged(now, "the source begins where it was not asked to", out);
         }
+        let known = self.record.fetch.as_ref().and_then(|progress| progress.size);
+        if offset > 0 && known.zip(size).is_some_and(|(known, size)| known != size) {
+            return self.damaged(now, "the rest is of a package with another size", out);
+        }
         fetching.stored = offset;
         fetching.stage = Stage::Opening(ticket);
         let etag = etag.filter(|etag| etag.len() <= MAX_ETAG);

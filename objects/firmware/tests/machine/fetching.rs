@@ -107,6 +107,21 @@ fn a_restart_goes_on_where_the_record_says() {
     }
 }
 
+/// A source that does not heed the ETag is found out by the size.
+#[test]
+fn the_rest_of_a_package_of_another_size_gives_no_package() {
+    let fetch = Progress { offset: 2000, etag: Some(b"v1".to_vec()), size: Some(3000), waited: 0 };
+    for (size, state) in [(Some(3000), 1), (None, 1), (Some(2000), 0)] {
+        let (uri, fetch) = ("http://h/x".to_owned(), Some(fetch.clone()));
+        let record = Record { state: State::Downloading, uri, fetch, ..Record::default() };
+        let found = Found { package: true, running: Running::Same };
+        let (mut machine, actions) =
+            Machine::start(config(Delivery::Both), Some(record), &found, &at(0));
+        begin(&mut machine, ticket(&actions), 2000, size);
+        assert_eq!(numbers(&machine).0, state, "{size:?}");
+    }
+}
+
 /// OBJ-94
 #[test]
 fn what_has_come_whole_is_not_fetched_again() {
