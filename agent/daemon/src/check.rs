@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lwm2m_bus::{in_words, lifetime_in_words};
 use lwm2m_engine::Account;
+use lwm2m_firmware::Downgrade;
 use lwm2m_model::objects;
 use lwm2m_security::KeySource;
 
@@ -117,14 +118,25 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
     }
     let installs = match &config.firmware.installer {
         Installer::None => None,
-        Installer::Rauc => Some("RAUC installs packages".to_owned()),
-        Installer::Script(name) => Some(format!("the script {} installs packages", name.as_str())),
+        Installer::Rauc(_) => Some("RAUC installs packages".to_owned()),
+        Installer::Script(name, _) => {
+            Some(format!("the script {} installs packages", name.as_str()))
+        }
         Installer::File(path) => Some(format!("packages go to {}", path.display())),
     };
     if let Some(installs) = installs {
         let object = &objects::FIRMWARE_UPDATE;
         line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
         line("  back end", installs);
+        if let Installer::Rauc(downgrade) | Installer::Script(_, downgrade) =
+            config.firmware.installer
+        {
+            let older = match downgrade {
+                Downgrade::Allow => "allowed",
+                Downgrade::Refuse => "refused",
+            };
+            line("  downgrades", older.to_owned());
+        }
         if !matches!(config.firmware.installer, Installer::File(_)) {
             let trial = config.firmware.trial.as_secs();
             line("  trial", format!("{trial} s from the boot, for a server to answer"));
@@ -341,6 +353,7 @@ servers:
 objects:
   firmware:
     backend: rauc
+    downgrade: refuse
     sources:
       - {origin: 'https://fw.example.org', token: {credential: token}}
       - {origin: 'http://10.0.0.3', token: {file: DIR/token}}
@@ -349,6 +362,7 @@ objects:
         let report = files.check(MACHINE).unwrap();
         let expected = "
   back end     RAUC installs packages
+  downgrades   refused
   trial        900 s from the boot, for a server to answer
   fetches by   coap, http, https, given up after 1 d
   source       https://fw.example.org (not checked: systemd passes it to the service alone)
@@ -357,7 +371,7 @@ objects:
         assert!(report.contains(expected), "{report}");
         fs::remove_file(files.path("token")).unwrap();
         let error = files.check(MACHINE).unwrap_err();
-        let place = "DIR/lwm2md.yaml:8:44: objects.firmware.sources[1].token: cannot read key file";
+        let place = "DIR/lwm2md.yaml:9:44: objects.firmware.sources[1].token: cannot read key file";
         assert!(error.starts_with(place), "{error}");
     }
 

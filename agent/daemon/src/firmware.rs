@@ -8,7 +8,7 @@ use std::time::Duration;
 use lwm2m_engine::Event;
 use lwm2m_firmware::{
     ANSWERS, Backend, CheckUnits, Confirmation, FileBackend, FirmwareHandle, FirmwareUpdate, Parts,
-    RaucBackend, RecordFile, ScriptBackend, TrialMarker,
+    RaucBackend, RecordFile, ScriptBackend, TrialMarker, WithPolicy,
 };
 use lwm2m_objects::{BusHandle, ObjectHost, Roots};
 use lwm2m_transport::clock;
@@ -33,11 +33,14 @@ pub(crate) fn add(
 ) -> Option<(Confirmation, FirmwareHandle)> {
     match &settings.installer {
         Installer::None => None,
-        Installer::Rauc => {
-            Some(add_with(objects, RaucBackend::new(place.bus.clone()), settings, downloads, place))
+        Installer::Rauc(downgrade) => {
+            let backend = RaucBackend::new(place.bus.clone());
+            let backend = WithPolicy::new(backend, *downgrade, place.roots.clone());
+            Some(add_with(objects, backend, settings, downloads, place))
         }
-        Installer::Script(name) => {
+        Installer::Script(name, downgrade) => {
             let backend = ScriptBackend::new(place.bus.clone(), name.clone(), ANSWERS.into());
+            let backend = WithPolicy::new(backend, *downgrade, place.roots.clone());
             Some(add_with(objects, backend, settings, downloads, place))
         }
         Installer::File(path) => {

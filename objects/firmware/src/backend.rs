@@ -36,6 +36,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The slot that the running system was booted from. A back end with slots needs a
     /// restart after each installation.
     fn slot(&self) -> impl Future<Output = Slot> + Send;
+
+    /// The version of the running system, in the numbering of its packages; `None` if the
+    /// installer does not know it. The error says in one line why it cannot be asked.
+    fn version(&self) -> impl Future<Output = Result<Option<String>, String>> + Send {
+        async { Ok(None) }
+    }
 }
 
 /// What the operator wants to know of a new system before it is kept. Its futures may be

@@ -9,6 +9,7 @@
 mod attempt;
 mod backend;
 mod check_units;
+mod downgrade;
 mod download;
 mod event;
 mod fetcher;
@@ -36,6 +37,7 @@ mod worker;
 
 pub use backend::{Backend, Checks, Restarter};
 pub use check_units::CheckUnits;
+pub use downgrade::{Downgrade, WithPolicy};
 pub use event::{
     Action, Delivery, Event, Failure, Installed, MachineConfig, PackageInfo, Reason, Settings,
     Slot, System, Ticket,

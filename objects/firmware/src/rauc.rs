@@ -145,10 +145,14 @@ impl Asked {
     }
 }
 
+/// The slot that runs.
+fn booted(slots: &[(String, SlotStatus)]) -> Option<&(String, SlotStatus)> {
+    slots.iter().find(|(_, slot)| slot.state == Some(SlotState::Booted))
+}
+
 /// Whether the boot loader keeps what was booted: it is good, and the one to boot next.
 fn is_kept(slots: &[(String, SlotStatus)], primary: &str) -> Result<(), String> {
-    let booted = slots.iter().find(|(_, slot)| slot.state == Some(SlotState::Booted));
-    let Some((name, slot)) = booted else {
+    let Some((name, slot)) = booted(slots) else {
         return Err("RAUC says of no slot that it was booted".into());
     };
     if slot.boot_status != Some(BootStatus::Good) {
@@ -248,9 +252,24 @@ impl Backend for RaucBackend {
             Ok(slots) => slots,
             Err(asked) => return unknown(&asked.cause()),
         };
-        let booted = |state: Option<SlotState>| state == Some(SlotState::Booted);
-        let name = slots.into_iter().find_map(|(name, slot)| booted(slot.state).then_some(name));
-        name.map_or_else(|| unknown("RAUC says it of none"), Slot::Booted)
+        match booted(&slots) {
+            Some((name, _)) => Slot::Booted(name.clone()),
+            None => unknown("RAUC says it of none"),
+        }
+    }
+
+    async fn version(&self) -> Result<Option<String>, String> {
+        let slots = self.ask(|rauc| async move { rauc.slots().await }).await;
+        let slots = slots.map_err(|asked| asked.cause())?;
+        // What was written half says nothing, nor does a slot from the factory.
+        let whole = booted(&slots).filter(|(_, slot)| slot.install_status.as_deref() == Some("ok"));
+        match whole.and_then(|(_, slot)| slot.bundle.version.clone()) {
+            Some(version) => Ok(Some(version)),
+            None => {
+                let system = self.ask(|rauc| async move { rauc.system_version().await }).await;
+                system.map_err(|asked| asked.cause())
+            }
+        }
     }
 }
 

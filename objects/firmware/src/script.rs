@@ -122,6 +122,10 @@ impl Backend for ScriptBackend {
             }
         }
     }
+
+    async fn version(&self) -> Result<Option<String>, String> {
+        self.run("slot").await.map(|answer| answer.version).map_err(|failure| failure.cause)
+    }
 }
 
 /// What a verb that did not end well says of the package.

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lwm2m_firmware::{
-    Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, ScriptBackend, ScriptName, Slot,
+    Backend, Downgrade, Failure, Installed, PackageInfo, ProgressSink, Reason, ScriptBackend,
+    ScriptName, Slot, WithPolicy,
 };
-use lwm2m_objects::BusHandle;
+use lwm2m_objects::{BusHandle, Roots};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -113,6 +114,43 @@ fn a_script_inspects_and_installs_a_package() {
         let installed = fs::read_to_string(root.path("backends.d/board-1.installed")).unwrap();
         assert_eq!(installed, "the package");
         assert_eq!(calls.lock().unwrap()[0].1, "lwm2md-backend@board-1:inspect.service");
+    });
+}
+
+/// OBJ-80
+#[test]
+fn a_package_older_than_what_the_script_says_runs_is_refused() {
+    let root = Root::new();
+    on_bus(async |bus| {
+        let (_systemd, calls) = bus.systemd(root.run()).await;
+        for (slot, refused) in [
+            ("slot=A\\nversion=1.10", Some((Reason::Unsupported, "version 1.9, older than 1.10"))),
+            ("slot=A\\nversion=1.8", None),
+            ("slot=A", None),
+            ("what?", Some((Reason::Unavailable, "the version that runs is not known: "))),
+        ] {
+            root.script(&format!(
+                "case $1 in inspect) echo version=1.9 ;; slot) printf '{slot}\\n' ;; esac \
+                 >\"$LWM2MD_ANSWER\""
+            ));
+            let (backend, _supply) = root.backend(&bus);
+            let roots = Roots::below(&root.path("nothing"));
+            let backend = WithPolicy::new(backend, Downgrade::Refuse, roots);
+            calls.lock().unwrap().clear();
+            let sink = ProgressSink::nowhere();
+            let failure = backend.install(&root.path("package"), &sink).await.err();
+            let matches = match (&failure, refused) {
+                (Some(failure), Some((reason, cause))) => {
+                    failure.reason == reason && failure.cause.contains(cause)
+                }
+                (None, None) => true,
+                _ => false,
+            };
+            assert!(matches, "{slot}: {failure:?}");
+            let calls = calls.lock().unwrap();
+            let is_installed = calls.iter().any(|(_, unit, ..)| unit.contains(":install."));
+            assert_eq!(is_installed, refused.is_none(), "{slot}");
+        }
     });
 }
 

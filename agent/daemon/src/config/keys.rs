@@ -113,6 +113,7 @@ const FIRMWARE: &[Field] = &[
     field("backend", Shape::Choice(BACKENDS), Required, Here, "What installs packages"),
     field("path", PATH, Optional, Here, "Where the back end file puts a package; the directory must exist"),
     field("name", TEXT, Optional, Here, "The script of the back end script: a file in /usr/lib/lwm2md/backends.d"),
+    field("downgrade", Shape::Choice(DOWNGRADES), Optional, Here, "What becomes of a package that is older than what runs, allow by default; rauc and script"),
     field("sources", Shape::List(&SOURCE), Optional, Here, "What proves the device to origins of packages"),
     field("download_patience", PATIENCE, Optional, Here, "Seconds without anything new before a download is given up, 86400 by default"),
     field("confirm", Shape::Choice(CONFIRMATIONS), Optional, Here, "What a new system has to show before it is kept, registered by default"),
@@ -121,6 +122,8 @@ const FIRMWARE: &[Field] = &[
 ];
 
 const CONFIRMATIONS: &[Word] = &[word("registered", Here)];
+
+const DOWNGRADES: &[Word] = &[word("allow", Here), word("refuse", Here)];
 
 static SOURCE: Shape = Shape::Map(SOURCE_FIELDS);
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lwm2m_engine::MAX_SERVERS;
-use lwm2m_firmware::ScriptName;
+use lwm2m_firmware::{Downgrade, ScriptName};
 use lwm2m_model::Version;
 
 use super::account;
@@ -219,19 +219,24 @@ fn installer(node: &Node, errors: &mut Vec<ConfigError>) -> Installer {
     let mut wrong = |at: &Position, key: &str, message: &str| {
         errors.push(ConfigError::new(at, &format!("objects.firmware{key}"), message.to_owned()));
     };
-    // Each key belongs to one of them.
-    for (key, of) in [("path", "file"), ("name", "script")] {
+    // Each key belongs to some of them.
+    let versioned: &[&str] = &["rauc", "script"];
+    for (key, of) in [("path", &["file"][..]), ("name", &["script"]), ("downgrade", versioned)] {
         match (node.get(key), backend) {
-            (Some(value), Some(other)) if other != of => {
+            (Some(value), Some(other)) if !of.contains(&other) => {
                 let message = format!("the back end {other} takes no {key}");
                 wrong(&value.at, &format!(".{key}"), &message);
             }
-            (None, Some(backend)) if backend == of => {
-                wrong(&node.at, "", &format!("the back end {of} needs a {key}"));
+            (None, Some(backend)) if of == [backend] => {
+                wrong(&node.at, "", &format!("the back end {backend} needs a {key}"));
             }
             _ => {}
         }
     }
+    let downgrade = match text(node, "downgrade").as_deref() {
+        Some("refuse") => Downgrade::Refuse,
+        Some(_) | None => Downgrade::Allow,
+    };
     match backend {
         Some("file") => {
             let Some(path) = node.get("path") else { return Installer::None };
@@ -248,9 +253,9 @@ fn installer(node: &Node, errors: &mut Vec<ConfigError>) -> Installer {
                 wrong(&name.at, ".name", SCRIPT_NAME);
                 return Installer::None;
             };
-            Installer::Script(script)
+            Installer::Script(script, downgrade)
         }
-        Some("rauc") => Installer::Rauc,
+        Some("rauc") => Installer::Rauc(downgrade),
         Some(_) | None => Installer::None,
     }
 }

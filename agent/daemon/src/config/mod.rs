@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lwm2m_engine::{Account, EngineConfig};
-use lwm2m_firmware::{DEFAULT_PATIENCE, ScriptName};
+use lwm2m_firmware::{DEFAULT_PATIENCE, Downgrade, ScriptName};
 use lwm2m_model::Version;
 use lwm2m_model::record::BootId;
 use lwm2m_security::KeySource;
@@ -120,9 +120,9 @@ pub enum Installer {
     #[default]
     None,
     /// RAUC on the bus.
-    Rauc,
+    Rauc(Downgrade),
     /// A script that systemd runs.
-    Script(ScriptName),
+    Script(ScriptName, Downgrade),
     /// Packages are put at this path.
     File(PathBuf),
 }

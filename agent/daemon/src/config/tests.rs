@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lwm2m_engine::SecurityMode;
+use lwm2m_firmware::Downgrade;
 use tempfile::TempDir;
 
 use super::*;
@@ -111,11 +112,12 @@ servers:
   - short_server_id: 1
     uri: coaps://10.0.0.1:5694
     security: {mode: psk, identity: 4711, key: {hex: 00112233}}
-objects: {device: {serial: 0042, device_type: gateway, hardware_version: 1.10}, firmware: {backend: rauc, confirm: registered, trial: 120}}
+objects: {device: {serial: 0042, device_type: gateway, hardware_version: 1.10}, firmware: {backend: rauc, confirm: registered, trial: 120, downgrade: refuse}}
 ";
     let config = config(text);
     let trial = Duration::from_secs(120);
-    let rauc = FirmwareSettings { installer: Installer::Rauc, defer: None, trial };
+    let rauc =
+        FirmwareSettings { installer: Installer::Rauc(Downgrade::Refuse), defer: None, trial };
     assert_eq!(config.firmware, rauc);
     assert_eq!((config.version, config.min_version), (Version::V1_1, Version::V1_1));
     let [first, second] = config.servers.as_slice() else { panic!("two servers") };
@@ -176,6 +178,8 @@ fn wrong_files_give_place_key_and_remedy() {
         (format!("{SERVER}objects:\n  firmware: {{backend: file}}\n"), "c.yaml:6:13: objects.firmware: the back end file needs a path".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: file, path: image}}\n"), "c.yaml:6:35: objects.firmware.path: expected a path that starts with a slash".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, path: /image}}\n"), "c.yaml:6:35: objects.firmware.path: the back end rauc takes no path".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: rauc, downgrade: never}}\n"), "c.yaml:6:40: objects.firmware.downgrade: expected allow or refuse, got \"never\"".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: file, path: /x, downgrade: refuse}}\n"), "c.yaml:6:50: objects.firmware.downgrade: the back end file takes no downgrade".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, confirm: installed}}\n"), "c.yaml:6:38: objects.firmware.confirm: expected registered, got \"installed\"".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, trial: 59}}\n"), "c.yaml:6:36: objects.firmware.trial: expected a number from 60 to 86400, got 59".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, defer: 0}}\n"), "c.yaml:6:36: objects.firmware.defer: expected a number from 1 to 4294967295, got 0".into()),
@@ -471,6 +475,7 @@ fn each_origin_has_what_its_scheme_can_use() {
     assert_eq!(uses, [false, false, true, false]);
     // None is needed, and a day is the default.
     let none = self::config(&format!("{SERVER}objects:\n  firmware: {{backend: rauc}}\n"));
+    assert_eq!(none.firmware.installer, Installer::Rauc(Downgrade::Allow));
     assert_eq!(none.downloads, DownloadSettings::default());
     assert_eq!(none.downloads.patience, Duration::from_secs(86_400));
 }
@@ -519,7 +524,10 @@ fn an_update_is_put_off_only_where_that_is_configured() {
     let of = |firmware: &str| {
         config(&format!("{SERVER}objects:\n  firmware: {{{firmware}}}\n")).firmware
     };
-    let rauc = FirmwareSettings { installer: Installer::Rauc, ..FirmwareSettings::default() };
+    let rauc = FirmwareSettings {
+        installer: Installer::Rauc(Downgrade::Allow),
+        ..FirmwareSettings::default()
+    };
     assert_eq!(of("backend: rauc"), rauc);
     let defer = Some(Duration::from_secs(86_400));
     assert_eq!(of("backend: rauc, defer: 86400"), FirmwareSettings { defer, ..rauc });

@@ -10,7 +10,7 @@ use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
 use lwm2m_system_tests::{RaucLab, Slots};
 use lwm2m_test_server::{Server, ServerConfig};
 use rauc_dbus::{InstallOptions, Installer};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use zbus::Connection;
 use zbus::connection::Builder;
 
@@ -25,6 +25,11 @@ struct Device {
 
 /// Runs a scenario and keeps a record of it; where RAUC cannot run it only says so.
 fn with_device(name: &str, slots: Slots, run: impl AsyncFnOnce(Device)) {
+    with_settings(name, slots, json!({ "backend": "rauc" }), run);
+}
+
+/// The same with these settings of the object.
+fn with_settings(name: &str, slots: Slots, firmware: Json, run: impl AsyncFnOnce(Device)) {
     let Some(lab) = RaucLab::start(slots).unwrap() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -37,7 +42,7 @@ fn with_device(name: &str, slots: Slots, run: impl AsyncFnOnce(Device)) {
         let address = server.coap_addr().unwrap();
         let config = AgentConfig::nosec(ENDPOINT, address)
             .bus(lab.bus())
-            .general("objects", json!({ "firmware": { "backend": "rauc" } }));
+            .general("objects", json!({ "firmware": firmware }));
         // Building it may take long, and its threads are its own.
         let agent = tokio::task::spawn_blocking(move || config.start()).await.unwrap().unwrap();
         server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
@@ -164,6 +169,33 @@ fn bad_bundles_are_refused_before_they_count_as_downloaded() {
         }
         device.logged("the bundle is for other-board, and this is lab-board").await;
         assert_eq!(device.lab.boot_state().unwrap().get("primary"), "A");
+    });
+}
+
+/// Objects 7.2: package type unknown; install failed, image bad. The version that runs is
+/// that of the bundle in the booted slot, which a new slot has none of.
+#[test]
+fn an_older_bundle_is_refused_where_the_policy_says_so() {
+    let settings = json!({ "backend": "rauc", "downgrade": "refuse" });
+    with_settings("downgrade", Slots::Files, settings, async |device| {
+        assert_eq!(device.push_bundle("good-plain").await, Code::CHANGED);
+        device.until(2, 0).await;
+        device.logged("nothing says which version runs").await;
+        // Another system comes to run behind the back of the agent.
+        let next = device.lab.bundle("next-plain");
+        let rauc = Installer::new(&device.bus);
+        let mut next = rauc.install(&next, &InstallOptions::default()).await.unwrap();
+        while next.next().await.is_some() {}
+        assert_eq!(device.lab.reboot().unwrap(), "B");
+        let cause = "the package has version 2.0.0, older than 3.0.0, which runs";
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.until(0, 8).await;
+        device.logged(&format!("result 8 (update failed): {cause}")).await;
+        assert_eq!(device.push_bundle("good-plain").await, Code::CHANGED);
+        device.until(0, 6).await;
+        device.logged(&format!("result 6 (unsupported package): {cause}")).await;
+        assert_eq!(device.push_bundle("next-plain").await, Code::CHANGED);
+        device.until(2, 0).await;
     });
 }
 
