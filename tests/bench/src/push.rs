@@ -74,11 +74,12 @@ struct Case {
     marks: Option<(f64, f64)>,
 }
 
-const FIRMWARE: Added = Added::Sink { definition: include_str!("../../registry/5.xml") };
+/// An object that takes opaque values: the agent has one for firmware of its own.
+const SINK: Added = Added::Sink { definition: include_str!("../../registry/3442.xml") };
 
 impl Case {
     const fn streamed(size: usize, szx: u8, marks: Option<(f64, f64)>) -> Self {
-        Self { object: FIRMWARE, path: "/5/0/0", size, szx, marks }
+        Self { object: SINK, path: "/3442/0/150", size, szx, marks }
     }
 
     /// The value is put together before the object gets it.
