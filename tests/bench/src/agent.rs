@@ -1,9 +1,10 @@
 //! The agent under measurement: its set-ups, its start and its end.
 
 use std::fs;
-use std::net::UdpSocket;
-use std::path::Path;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::bus::Bus;
 use crate::process::Process;
-use crate::server::Server;
+use crate::server::{Greeting, Server};
 
 /// What an agent is run with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,25 @@ pub(crate) enum Queue {
     On,
 }
 
+/// Whether it takes packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Firmware {
+    /// It has no Firmware Update object.
+    No,
+    /// It puts them into a file.
+    ToFile,
+}
+
+/// What the configuration says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) setup: Setup,
+    pub(crate) queue: Queue,
+    /// Of the registration, in seconds.
+    pub(crate) lifetime: u32,
+    pub(crate) firmware: Firmware,
+}
+
 /// An object that is added to those of the agent, by its definition in XML.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Added {
@@ -46,14 +66,25 @@ pub(crate) enum Added {
     Sink { definition: &'static str },
 }
 
-/// An agent that has registered, and its server.
+/// Where an agent is at home: what stays when it is started again.
+struct Home {
+    settings: Settings,
+    /// Configuration and state.
+    directory: TempDir,
+    /// Where its server listens.
+    port: u16,
+    /// What its server keeps of sessions.
+    dtls: Option<DtlsServerContext>,
+    bus: Option<Bus>,
+}
+
+/// An agent that is registered, and its server.
 pub(crate) struct Agent {
     child: Child,
     pub(crate) server: Server,
-    /// From the start of its process to the Register at the server.
+    /// From the start of its process to its first message at the server.
     pub(crate) start: Duration,
-    _bus: Option<Bus>,
-    _directory: TempDir,
+    home: Rc<Home>,
 }
 
 impl Setup {
@@ -87,16 +118,77 @@ impl Setup {
     }
 }
 
+impl Settings {
+    pub(crate) const fn new(setup: Setup, queue: Queue) -> Self {
+        Self { setup, queue, lifetime: 86_400, firmware: Firmware::No }
+    }
+
+    /// The Device object has fixed texts, so that sizes do not depend on the machine.
+    fn configuration(self, port: u16, package: &Path) -> String {
+        let (scheme, security) = match self.setup {
+            Setup::Bare | Setup::Bus => ("coap", "{mode: nosec}".to_owned()),
+            Setup::BusAndDtls => {
+                let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+                ("coaps", format!("{{mode: psk, identity: {IDENTITY}, key: {{hex: {key:?}}}}}"))
+            }
+        };
+        let queue = match self.queue {
+            Queue::Off => "queue_mode: false",
+            Queue::On => "queue_mode: true\n    awake_time: 1",
+        };
+        let firmware = match self.firmware {
+            Firmware::No => String::new(),
+            Firmware::ToFile => {
+                format!(
+                    "  firmware: {{backend: file, path: {:?}}}\n",
+                    package.display().to_string()
+                )
+            }
+        };
+        let lifetime = self.lifetime;
+        format!(
+            "endpoint: urn:dev:ops:0A1B2C-BENCH-1\n\
+             servers:\n  - short_server_id: 101\n    uri: {scheme}://127.0.0.1:{port}\n    \
+             lifetime: {lifetime}\n    {queue}\n    security: {security}\n\
+             objects:\n  device: {{manufacturer: ACME, model: GW-100, serial: \"4711\"}}\n{firmware}"
+        )
+    }
+}
+
+impl Home {
+    fn new(settings: Settings, directory: TempDir) -> Result<Self> {
+        let bus = settings.setup.has_bus().then(|| Bus::start(directory.path())).transpose()?;
+        // The port is free again now, and bound anew for each start: a server that has
+        // taken a client hears nobody else.
+        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let dtls = settings.setup.dtls()?;
+        let home = Self { settings, directory, port, dtls, bus };
+        let configuration = settings.configuration(port, &home.file("package"));
+        fs::write(home.file(CONFIGURATION), configuration)?;
+        Ok(home)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
 impl Agent {
     /// Starts `lwm2md` and waits until it is registered.
     pub(crate) fn start(lwm2md: &Path, setup: Setup, queue: Queue) -> Result<Self> {
-        Self::launch(Command::new(lwm2md), tempfile::tempdir()?, setup, queue)
+        Self::start_as(lwm2md, Settings::new(setup, queue))
+    }
+
+    /// Starts `lwm2md` with other settings than usual.
+    pub(crate) fn start_as(lwm2md: &Path, settings: Settings) -> Result<Self> {
+        let home = Rc::new(Home::new(settings, tempfile::tempdir()?)?);
+        Self::launch(Command::new(lwm2md), home, Greeting::Register)
     }
 
     /// Starts the agent with an object more, without bus and security.
     pub(crate) fn start_with(device: &Path, object: Added) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let file = directory.path().join("object.xml");
+        let home = Home::new(Settings::new(Setup::Bare, Queue::Off), tempfile::tempdir()?)?;
+        let file = home.file("object.xml");
         let mut command = Command::new(device);
         let definition = match object {
             Added::InMemory { definition, instances } => {
@@ -110,52 +202,55 @@ impl Agent {
         };
         fs::write(&file, definition)?;
         command.arg(&file);
-        Self::launch(command, directory, Setup::Bare, Queue::Off)
+        Self::launch(command, Rc::new(home), Greeting::Register)
     }
 
-    fn launch(
-        mut command: Command,
-        directory: TempDir,
-        setup: Setup,
-        queue: Queue,
-    ) -> Result<Self> {
-        let bus = setup.has_bus().then(|| Bus::start(directory.path())).transpose()?;
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        let port = socket.local_addr()?.port();
-        let config = directory.path().join("lwm2md.yaml");
-        fs::write(&config, configuration(setup, queue, port))?;
-        let state = directory.path().join("state");
+    /// Stops it and starts it again where it was; it is registered still, so that what
+    /// its server hears first is an Update.
+    pub(crate) fn restart(self, lwm2md: &Path) -> Result<Self> {
+        let home = self.home.clone();
+        self.stop()?;
+        Self::launch(Command::new(lwm2md), home, Greeting::Update)
+    }
 
+    fn launch(mut command: Command, home: Rc<Home>, greeting: Greeting) -> Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, home.port))?;
         let started = Instant::now();
         let mut child = command
             .arg("--config")
-            .arg(&config)
+            .arg(home.file(CONFIGURATION))
             .arg("--state-dir")
-            .arg(&state)
+            .arg(home.file("state"))
             .arg("--bus")
-            .arg(bus.as_ref().map_or("none", |bus| &bus.address))
+            .arg(home.bus.as_ref().map_or("none", |bus| &bus.address))
             .args(["--log", "stderr", "--log-level", "error"])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("{:?}", command.get_program()))?;
-        match Server::accept(&socket, setup.dtls()?.as_ref()) {
+        match Server::accept(&socket, home.dtls.as_ref(), greeting) {
             Ok(server) => {
-                let start = server.registered - started;
-                Ok(Self { child, server, start, _bus: bus, _directory: directory })
+                let start = server.greeted - started;
+                Ok(Self { child, server, start, home })
             }
             Err(error) => {
                 // It may have ended by itself, and that is the fault.
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(error.context(format!("{:?} with {}", command.get_program(), setup.name())))
+                let setup = home.settings.setup.name();
+                Err(error.context(format!("{:?} with {setup}", command.get_program())))
             }
         }
     }
 
     pub(crate) fn process(&self) -> Process {
         Process::new(self.child.id())
+    }
+
+    /// A directory on the disk that its state is on.
+    pub(crate) fn directory(&self) -> &Path {
+        self.home.directory.path()
     }
 
     /// Stops the agent as systemd would, and sees whether it ends well.
@@ -177,26 +272,6 @@ impl Drop for Agent {
     }
 }
 
-/// The Device object has fixed texts, so that sizes do not depend on the machine.
-fn configuration(setup: Setup, queue: Queue, port: u16) -> String {
-    let (scheme, security) = match setup {
-        Setup::Bare | Setup::Bus => ("coap", "{mode: nosec}".to_owned()),
-        Setup::BusAndDtls => {
-            let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
-            ("coaps", format!("{{mode: psk, identity: {IDENTITY}, key: {{hex: {key:?}}}}}"))
-        }
-    };
-    let queue = match queue {
-        Queue::Off => "queue_mode: false",
-        Queue::On => "queue_mode: true\n    awake_time: 1",
-    };
-    format!(
-        "endpoint: urn:dev:ops:0A1B2C-BENCH-1\n\
-         servers:\n  - short_server_id: 101\n    uri: {scheme}://127.0.0.1:{port}\n    \
-         lifetime: 86400\n    {queue}\n    security: {security}\n\
-         objects:\n  device: {{manufacturer: ACME, model: GW-100, serial: \"4711\"}}\n"
-    )
-}
-
 const IDENTITY: &str = "bench";
 const KEY: [u8; 16] = *b"0123456789abcdef";
+const CONFIGURATION: &str = "lwm2md.yaml";

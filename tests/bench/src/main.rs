@@ -5,21 +5,29 @@
 //! waits for, so that the figures hold for a device with a single core.
 
 mod agent;
+#[path = "../../../agent/security/tests/authority/mod.rs"]
+mod authority;
 mod blocks;
 mod bus;
 mod channel;
+mod firmware;
 mod floor;
+mod link;
 mod load;
 mod measure;
 mod notifications;
 mod process;
+mod pull;
 mod push;
 mod request;
+mod restart;
 mod scale;
 mod series;
 mod server;
+mod sources;
 mod syscalls;
 mod table;
+mod wear;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -15,7 +15,7 @@ use crate::request::Request;
 use crate::series::Series;
 use crate::syscalls::Count;
 use crate::table::Table;
-use crate::{load, notifications, push, scale};
+use crate::{firmware, load, notifications, pull, push, restart, scale, wear};
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -35,15 +35,27 @@ pub(crate) struct Plan {
     pub(crate) reads: u32,
     /// Reads while system calls are counted.
     traced_reads: u32,
-    /// How long wake-ups are counted.
-    idle: Duration,
+    /// How long wake-ups and Updates are counted.
+    pub(crate) idle: Duration,
+    /// Bytes of a package that goes to the disk.
+    pub(crate) package: usize,
 }
 
 impl Plan {
-    pub(crate) const FULL: Self =
-        Self { rounds: 7, reads: 20_000, traced_reads: 2_000, idle: Duration::from_secs(20) };
-    pub(crate) const QUICK: Self =
-        Self { rounds: 1, reads: 500, traced_reads: 100, idle: Duration::from_secs(3) };
+    pub(crate) const FULL: Self = Self {
+        rounds: 7,
+        reads: 20_000,
+        traced_reads: 2_000,
+        idle: Duration::from_secs(20),
+        package: 64 << 20,
+    };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 1,
+        reads: 500,
+        traced_reads: 100,
+        idle: Duration::from_secs(3),
+        package: 4 << 20,
+    };
 }
 
 /// A group of figures.
@@ -61,6 +73,14 @@ pub(crate) enum Part {
     Scale,
     /// Large writes in blocks.
     Push,
+    /// A package pushed to the disk.
+    Firmware,
+    /// Packages fetched over a slow link that loses packets.
+    Pull,
+    /// From a start to the first message, with and without a stored registration.
+    Restart,
+    /// What is written to the disk.
+    Wear,
     /// Start, and memory after registration and load.
     Memory,
     /// Wake-ups idle and asleep.
@@ -83,6 +103,10 @@ pub(crate) fn run(programs: &Programs, plan: &Plan, only: &[Part]) -> Result<Tab
             Part::Notifications => notifications::measure(device, plan, &mut table)?,
             Part::Scale => scale::measure(device, plan, &mut table)?,
             Part::Push => push::measure(device, plan, &mut table)?,
+            Part::Firmware => firmware::measure(lwm2md, plan, &mut table)?,
+            Part::Pull => pull::measure(plan, &mut table)?,
+            Part::Restart => restart::measure(lwm2md, plan, &mut table)?,
+            Part::Wear => wear::measure(lwm2md, device, plan, &mut table)?,
             Part::Memory => memory(lwm2md, plan, &mut table)?,
             Part::WakeUps => wake_ups(lwm2md, plan, &mut table)?,
         }
@@ -244,7 +268,7 @@ fn sizes(lwm2md: &Path, table: &mut Table) -> Result<()> {
     let mut size = |name: &str, bytes: usize| {
         table.add(name, "bytes", Series::from(bytes as f64));
     };
-    size("Register", server.register);
+    size("Register", server.greeting);
     size("Update", server.update()?.len());
     for (name, path) in [("/3/0/0", "/3/0/0"), ("/3/0 in SenML CBOR", "/3/0")] {
         let exchange =
@@ -369,6 +393,6 @@ const FORMATS: [(&str, u16, &str); 4] = [
 ];
 
 /// The agent has done by then what follows a registration.
-const SETTLED: Duration = Duration::from_millis(500);
+pub(crate) const SETTLED: Duration = Duration::from_millis(500);
 /// The agents with queue mode sleep by then.
 const ASLEEP: Duration = Duration::from_secs(3);

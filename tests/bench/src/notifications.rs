@@ -77,12 +77,12 @@ fn settled(server: &mut Server, process: Process) -> Result<u64> {
 }
 
 /// The resource instance of an observation: the resources share them evenly.
-fn path(count: usize, index: usize) -> String {
+pub(crate) fn path(count: usize, index: usize) -> String {
     let share = count / RESOURCES.len();
     format!("/3442/0/{}/{}", RESOURCES[index / share], index % share)
 }
 
-fn observe(server: &mut Server, path: &str) -> Result<()> {
+pub(crate) fn observe(server: &mut Server, path: &str) -> Result<()> {
     let exchange = server.exchange(RequestType::Get, path, |packet| {
         packet.add_option(CoapOption::Observe, Vec::new());
     })?;
@@ -106,7 +106,12 @@ fn values(count: usize, value: u8) -> Result<Vec<u8>> {
 }
 
 /// Gives all resource instances another value, and waits for as many notifications.
-fn write_all(server: &mut Server, count: usize, round: usize, notified: usize) -> Result<()> {
+pub(crate) fn write_all(
+    server: &mut Server,
+    count: usize,
+    round: usize,
+    notified: usize,
+) -> Result<()> {
     let payload = values(count, if round.is_multiple_of(2) { b'a' } else { b'b' })?;
     let (method, path, szx) = (RequestType::Post, "/3442/0", LARGEST);
     let push = Push { method, path, format: TLV, payload: &payload, szx };

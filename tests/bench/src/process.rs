@@ -1,4 +1,5 @@
-//! What the kernel knows of a process: its CPU time, memory and wake-ups.
+//! What the kernel knows of a process: its CPU time, memory, wake-ups
+//! and what it writes to the disk.
 
 use std::fs;
 use std::path::PathBuf;
@@ -77,6 +78,16 @@ impl Process {
         let path = self.proc("smaps");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         parse_used(&text).with_context(|| format!("{} has no figures", path.display()))
+    }
+
+    /// Bytes that it had the kernel write to a disk, or will have: a page counts when it
+    /// is changed, and again if it is changed after it was written. What goes to a file
+    /// system in memory does not count.
+    pub(crate) fn bytes_written(self) -> Result<u64> {
+        let path = self.proc("io");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        parse_count(&text, "write_bytes:")
+            .with_context(|| format!("{} has no figures", path.display()))
     }
 
     /// How often its threads went to sleep, and so were woken.
@@ -192,6 +203,7 @@ mod tests {
         assert!(memory.anonymous > 0 && memory.anonymous <= memory.unique);
         assert!(memory.unique <= memory.pss && memory.pss <= memory.rss);
         this.wake_ups().unwrap();
+        this.bytes_written().unwrap();
         assert!(this.cpu_time().unwrap() > before);
     }
 }

@@ -11,8 +11,13 @@ impl Series {
         self.0.push(value);
     }
 
+    /// The results as they came.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn min(&self) -> f64 {
-        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+        self.iter().fold(f64::INFINITY, f64::min)
     }
 
     /// The middle one, or the mean of the two in the middle; not a number

@@ -15,12 +15,22 @@ use crate::channel::Channel;
 /// A server with one device.
 pub(crate) struct Server {
     pub(crate) channel: Channel,
-    /// When Register came.
-    pub(crate) registered: Instant,
-    /// Bytes of the messages of Register, without DTLS.
-    pub(crate) register: usize,
+    /// When the first message of the agent came.
+    pub(crate) greeted: Instant,
+    /// Bytes of the messages of Register, or of the Update that came instead, without
+    /// DTLS.
+    pub(crate) greeting: usize,
     /// The message id, and what tokens are made of.
     next_id: u32,
+}
+
+/// What an agent says first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// It is new.
+    Register,
+    /// It was registered before it was started.
+    Update,
 }
 
 /// A request and its answer as they went over the wire, without DTLS.
@@ -30,12 +40,19 @@ pub(crate) struct Exchange {
 }
 
 impl Server {
-    /// Waits for a Register and answers it.
-    pub(crate) fn accept(socket: &UdpSocket, dtls: Option<&DtlsServerContext>) -> Result<Self> {
+    /// Waits for an agent and answers what it says first.
+    pub(crate) fn accept(
+        socket: &UdpSocket,
+        dtls: Option<&DtlsServerContext>,
+        greeting: Greeting,
+    ) -> Result<Self> {
         let mut channel = Channel::accept(socket, dtls)?;
-        let (registered, register) = take_register(&mut channel)?;
-        let mut server = Self { channel, registered, register, next_id: FIRST_ID };
-        // Register is answered before anything else is: what can be read now
+        let (greeted, greeting) = match greeting {
+            Greeting::Register => take_register(&mut channel)?,
+            Greeting::Update => take_update(&mut channel)?,
+        };
+        let mut server = Self { channel, greeted, greeting, next_id: FIRST_ID };
+        // It is answered before anything else is: what can be read now
         // shows that the agent knows.
         server.read("/3/0/0")?;
         Ok(server)
@@ -72,13 +89,14 @@ impl Server {
         Ok(update.to_bytes()?)
     }
 
+    /// Takes the Update that comes next.
+    pub(crate) fn take_update(&mut self) -> Result<()> {
+        take_update(&mut self.channel).map(drop)
+    }
+
     fn trigger_update(&mut self) -> Result<Packet> {
         self.exchange(RequestType::Post, "/1/0/8", |_| {})?;
-        let update = parse(&self.channel.next()?)?;
-        if !is_for(&update, "rd") {
-            bail!("no Update came after the trigger");
-        }
-        Ok(update)
+        next_update(&mut self.channel)
     }
 
     /// Observes the clock of the device; gives the first notification after the
@@ -179,6 +197,23 @@ fn take_register(channel: &mut Channel) -> Result<(Instant, usize)> {
     }
 }
 
+/// Takes an Update; says when it came and how many bytes it had.
+fn take_update(channel: &mut Channel) -> Result<(Instant, usize)> {
+    let update = next_update(channel)?;
+    let came = Instant::now();
+    channel.send(&[answer(&update, ResponseType::Changed)?.to_bytes()?])?;
+    Ok((came, update.to_bytes()?.len()))
+}
+
+fn next_update(channel: &mut Channel) -> Result<Packet> {
+    let update = parse(&channel.next()?)?;
+    let segments = update.get_option(CoapOption::UriPath).map_or(0, |path| path.len());
+    if !is_for(&update, "rd") || segments != REGISTRATION {
+        bail!("what came is no Update");
+    }
+    Ok(update)
+}
+
 pub(crate) fn parse(datagram: &[u8]) -> Result<Packet> {
     Packet::from_bytes(datagram).context("the agent sent something that is no CoAP")
 }
@@ -189,7 +224,7 @@ fn is_for(packet: &Packet, first_segment: &str) -> bool {
 }
 
 /// A piggybacked answer without payload.
-fn answer(request: &Packet, code: ResponseType) -> Result<Packet> {
+pub(crate) fn answer(request: &Packet, code: ResponseType) -> Result<Packet> {
     if request.header.get_type() != MessageType::Confirmable {
         bail!("the request is not confirmable");
     }
@@ -206,6 +241,8 @@ pub(crate) fn uint(value: u32) -> Vec<u8> {
     value.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect()
 }
 
+/// Segments of the location that [`take_register`] gives.
+const REGISTRATION: usize = 2;
 /// Message ids of these exchanges; the load begins with 1.
 const FIRST_ID: u32 = 0xf000;
 
