@@ -1,4 +1,4 @@
-//! The package on disk: written as it comes, never whole in memory.
+//! The package on disk: written as it comes, some parts at a time, never whole in memory.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -18,6 +18,8 @@ pub(crate) struct Storage {
     len: u64,
     /// Bytes that a power cut would leave.
     durable: u64,
+    /// What follows the written bytes and is to be written with a later part.
+    gathered: Vec<u8>,
     /// Bytes that may come before the free space is looked at again.
     unchecked: u64,
     free_space: fn(&Path) -> io::Result<u64>,
@@ -25,7 +27,25 @@ pub(crate) struct Storage {
 
 impl Storage {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, len: 0, durable: 0, unchecked: 0, free_space }
+        let gathered = Vec::new();
+        Self { path, file: None, len: 0, durable: 0, gathered, unchecked: 0, free_space }
+    }
+
+    /// Takes a part into memory if it may be written with a later one; gives how many bytes
+    /// a power cut would leave then, as [`store`](Self::store) does. This does not block: a
+    /// block of CoAP is small, and to wake a thread for each costs more than all the rest.
+    pub(crate) fn gather(&mut self, offset: u64, bytes: &[u8]) -> Option<u64> {
+        let follows = self.file.is_some() && self.len > 0 && offset == self.end();
+        if !follows || self.gathered.len() + bytes.len() >= MAX_GATHERED {
+            return None;
+        }
+        self.gathered.extend_from_slice(bytes);
+        Some(self.durable)
+    }
+
+    /// Where the next part begins.
+    fn end(&self) -> u64 {
+        self.len + self.gathered.len() as u64
     }
 
     /// Stores a part; at offset 0 a package begins anew, if it has not just begun. Returns
@@ -41,6 +61,16 @@ impl Storage {
         if offset == 0 && !has_just_begun {
             self.open(0, size)?;
         }
+        if self.gathered.is_empty() || offset != self.end() {
+            self.gathered.clear();
+            return self.write_checked(offset, bytes, last);
+        }
+        let mut all = std::mem::take(&mut self.gathered);
+        all.extend_from_slice(bytes);
+        self.write_checked(self.len, &all, last)
+    }
+
+    fn write_checked(&mut self, offset: u64, bytes: &[u8], last: bool) -> Result<u64, Failure> {
         let len = bytes.len() as u64;
         if len > self.unchecked {
             self.unchecked = self.check_space(len)?.min(CHECK_EVERY.max(len));
@@ -56,6 +86,9 @@ impl Storage {
         if offset == 0 {
             self.discard()?;
             make_folder(&self.path).map_err(|error| self.failure(&error))?;
+        } else if !self.gathered.is_empty() {
+            let gathered = std::mem::take(&mut self.gathered);
+            self.write_checked(self.len, &gathered, false)?;
         }
         self.check_space(size.unwrap_or_default().saturating_sub(offset))?;
         self.unchecked = 0;
@@ -121,7 +154,7 @@ impl Storage {
 
     /// Removes what there is of a package.
     pub(crate) fn discard(&mut self) -> Result<(), Failure> {
-        (self.file, self.len, self.durable) = (None, 0, 0);
+        (self.file, self.len, self.durable, self.gathered) = (None, 0, 0, Vec::new());
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.map_err(|error| self.failure(&error)),
@@ -162,6 +195,9 @@ fn free_space(folder: &Path) -> io::Result<u64> {
 
 /// At most so many bytes are lost to a power cut, and written in one go by a sync.
 const SYNC_EVERY: u64 = 4 * 1024 * 1024;
+/// Fewer bytes than these are in memory; parts of what is fetched are as large and are
+/// written at once.
+const MAX_GATHERED: usize = 16 * 1024;
 /// At most so many bytes come before the free space is looked at again, since others
 /// write too.
 const CHECK_EVERY: u64 = 1024 * 1024;
@@ -227,6 +263,41 @@ mod tests {
         }
         let (one, two) = (SYNC_EVERY, 2 * SYNC_EVERY);
         assert_eq!(durable, [0, 0, 0, one, one, one, one, two, two]);
+    }
+
+    /// Nothing is lost in whichever way parts come, and the file is behind by no more than
+    /// what may be gathered.
+    #[test]
+    fn what_was_gathered_is_written_with_a_later_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("package");
+        let mut storage = Storage::new(path.clone());
+        let package: Vec<u8> = (0..200_000_u32).map(|at| (at >> 4) as u8).collect();
+        let mut at = 0;
+        for (index, part) in package.chunks(1000).enumerate() {
+            let last = at + part.len() == package.len();
+            let offset = at as u64;
+            if last || storage.gather(offset, part).is_none() {
+                storage.store(offset, part, last, None).unwrap();
+            }
+            at += part.len();
+            let written = fs::metadata(&path).unwrap().len() as usize;
+            assert!(written > 0 && written + MAX_GATHERED >= at, "{written} of {at}");
+            if index == 100 {
+                // An attempt to fetch has ended, and another goes on.
+                assert_eq!(storage.open(at as u64, None).unwrap(), at as u64);
+            }
+        }
+        assert_eq!(fs::read(&path).unwrap(), package);
+        // What does not follow is not taken.
+        storage.store(0, b"new", false, None).unwrap();
+        assert_eq!(storage.gather(0, b"x"), None);
+        assert_eq!(storage.gather(4, b"x"), None);
+        assert_eq!(storage.gather(3, b"x"), Some(0));
+        // And what is gathered is of this package alone.
+        storage.store(0, b"other", true, None).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"other");
+        assert_eq!(storage.gather(5, b"x"), None);
     }
 
     #[test]

@@ -175,8 +175,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                 }
                 Action::Store { offset, bytes, last, size } => {
                     let len = bytes.len() as u64;
-                    let store = move |it: &mut Storage| it.store(offset, &bytes, last, size);
-                    let stored = self.with_storage(store).await;
+                    let stored = self.store(offset, bytes, last, size).await;
                     if stored.is_ok() {
                         self.tell_stored(offset, len, size);
                     }
@@ -329,6 +328,23 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                 result
             }
             Err(error) => Err(Failure::new(Reason::Other, error.to_string())),
+        }
+    }
+
+    async fn store(
+        &mut self,
+        offset: u64,
+        bytes: Vec<u8>,
+        last: bool,
+        size: Option<u64>,
+    ) -> Result<u64, Failure> {
+        let gathered = match &mut self.storage {
+            Some(storage) if !last => storage.gather(offset, &bytes),
+            Some(_) | None => None,
+        };
+        match gathered {
+            Some(durable) => Ok(durable),
+            None => self.with_storage(move |it| it.store(offset, &bytes, last, size)).await,
         }
     }
 
