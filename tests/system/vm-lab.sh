@@ -184,14 +184,18 @@ customise() { # ROOT PROGRAMS PKI
 install_agent() { # ROOT PROGRAMS
 	local r=$1 programs=$2
 	install -m 755 "$programs"/{lwm2md,lwm2mctl} "$r/usr/bin/"
-	install -m 644 "$SYSTEMD/lwm2md.service" "$r/usr/lib/systemd/system/"
+	install -m 644 "$SYSTEMD"/lwm2md*.{service,timer} "$r/usr/lib/systemd/system/"
+	install -D -m 755 "$SYSTEMD/lwm2md-trial" "$r/usr/lib/lwm2md/trial"
+	install -m 755 "$SYSTEMD/lwm2md-backend" "$r/usr/lib/lwm2md/backend"
 	install -D -m 644 -t "$r/usr/lib/sysusers.d" "$SYSTEMD/sysusers.d/lwm2md.conf"
 	install -D -m 644 -t "$r/usr/share/dbus-1/system.d" "$SYSTEMD/dbus-1/system.d/org.lwm2md.conf"
 	install -D -m 644 -t "$r/usr/share/polkit-1/rules.d" "$SYSTEMD"/polkit-1/rules.d/*.rules
-	install -m 644 "$SYSTEMD"/lwm2md-trial.{service,timer} "$r/usr/lib/systemd/system/"
-	install -D -m 755 "$SYSTEMD/lwm2md-trial" "$r/usr/lib/lwm2md/trial"
 	chroot "$r" systemd-sysusers lwm2md.conf
 	ln -s /data/config "$r/etc/lwm2md/conf.d"
+	# A check that the system has to pass, too.
+	mkdir "$r/usr/lib/lwm2md/checks.d"
+	printf '#!/bin/sh\nexec test -e /data/config/factory.yaml\n' >"$r/usr/lib/lwm2md/checks.d/factory"
+	chmod 755 "$r/usr/lib/lwm2md/checks.d/factory"
 	mkdir "$r/etc/systemd/system/lwm2md-trial.timer.d"
 	install -D -m 644 -t "$r/usr/lib/systemd/system/rauc-mark-good.service.d" \
 		"$SYSTEMD/rauc-mark-good.service.d/lwm2md.conf"

@@ -6,6 +6,7 @@
 
 mod device;
 mod scenarios;
+mod web;
 
 use std::fs::{self, File};
 use std::io::Write;
