@@ -82,7 +82,7 @@ fn links_are_discovered() {
 /// OBJ-94, OBJ-95: the package stands at the server itself, beside the registrations.
 #[test]
 fn a_package_is_fetched_in_blocks() {
-    with_libcoap("fetches a package", |server| {
+    with_libcoap("gives a package to the agent", |server| {
         let folder = tempfile::tempdir().unwrap();
         let (package, installed) = (folder.path().join("package"), folder.path().join("installed"));
         let bytes: Vec<u8> = (0..100_003_u32).map(|at| (at / 7 % 251) as u8).collect();
