@@ -9,7 +9,18 @@ use crate::{ObjectDef, Operations, Range, ResourceDef, Version};
 use Instances::{Multiple, Single};
 use Presence::{Mandatory, Optional};
 
-/// Object IDs that rules of the protocol name, whether the agent serves them or not.
+pub use connectivity::{
+    APN_CONNECTION_PROFILE, CELLULAR_CONNECTIVITY, CONNECTIVITY_MONITORING,
+    CONNECTIVITY_STATISTICS, LOCATION, WLAN_CONNECTIVITY,
+};
+pub use sensors::{BAROMETER, CURRENT, HUMIDITY, ILLUMINANCE, POWER, TEMPERATURE, VOLTAGE};
+pub use services::{BINARY_APP_DATA_CONTAINER, EVENT_LOG, LOCK_AND_WIPE, PORTFOLIO};
+
+mod connectivity;
+mod sensors;
+mod services;
+
+/// Object IDs that the agent or the rules of the protocol name.
 pub mod id {
     /// LWM2M Security.
     pub const SECURITY: u16 = 0;
@@ -23,19 +34,74 @@ pub mod id {
     pub const CONNECTIVITY_MONITORING: u16 = 4;
     /// Firmware Update.
     pub const FIRMWARE_UPDATE: u16 = 5;
+    /// Location.
+    pub const LOCATION: u16 = 6;
+    /// Connectivity Statistics.
+    pub const CONNECTIVITY_STATISTICS: u16 = 7;
+    /// Lock and Wipe.
+    pub const LOCK_AND_WIPE: u16 = 8;
+    /// LWM2M Cellular Connectivity.
+    pub const CELLULAR_CONNECTIVITY: u16 = 10;
+    /// LWM2M APN Connection Profile.
+    pub const APN_CONNECTION_PROFILE: u16 = 11;
+    /// WLAN connectivity.
+    pub const WLAN_CONNECTIVITY: u16 = 12;
+    /// Portfolio.
+    pub const PORTFOLIO: u16 = 16;
+    /// BinaryAppDataContainer.
+    pub const BINARY_APP_DATA_CONTAINER: u16 = 19;
+    /// Event Log.
+    pub const EVENT_LOG: u16 = 20;
     /// LwM2M OSCORE.
     pub const OSCORE: u16 = 21;
     /// LwM2M COSE.
     pub const COSE: u16 = 23;
     /// MQTT Server.
     pub const MQTT_SERVER: u16 = 24;
+    /// Illuminance.
+    pub const ILLUMINANCE: u16 = 3301;
+    /// Temperature.
+    pub const TEMPERATURE: u16 = 3303;
+    /// Humidity.
+    pub const HUMIDITY: u16 = 3304;
+    /// Barometer.
+    pub const BAROMETER: u16 = 3315;
+    /// Voltage.
+    pub const VOLTAGE: u16 = 3316;
+    /// Current.
+    pub const CURRENT: u16 = 3317;
+    /// Power.
+    pub const POWER: u16 = 3328;
 }
 
-/// The definition of an object that the agent itself serves.
+/// The definitions of the objects that the agent itself can serve, in ascending order.
+pub static ALL: [&ObjectDef; 21] = [
+    &SECURITY,
+    &SERVER,
+    &DEVICE,
+    &CONNECTIVITY_MONITORING,
+    &FIRMWARE_UPDATE,
+    &LOCATION,
+    &CONNECTIVITY_STATISTICS,
+    &LOCK_AND_WIPE,
+    &CELLULAR_CONNECTIVITY,
+    &APN_CONNECTION_PROFILE,
+    &WLAN_CONNECTIVITY,
+    &PORTFOLIO,
+    &BINARY_APP_DATA_CONTAINER,
+    &EVENT_LOG,
+    &ILLUMINANCE,
+    &TEMPERATURE,
+    &HUMIDITY,
+    &BAROMETER,
+    &VOLTAGE,
+    &CURRENT,
+    &POWER,
+];
+
+/// The definition of an object that the agent itself can serve.
 pub fn by_id(id: u16) -> Option<&'static ObjectDef> {
-    [&SECURITY, &SERVER, &DEVICE, &FIRMWARE_UPDATE]
-        .into_iter()
-        .find(|definition| definition.id == id)
+    ALL.into_iter().find(|definition| definition.id == id)
 }
 
 /// LWM2M Security (0), version 1.2.

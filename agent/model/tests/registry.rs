@@ -9,9 +9,10 @@ use lwm2m_model::{DataType, ObjectDef, Operations, Range, Version, objects};
 /// OBJ-10.
 #[test]
 fn the_tables_are_as_registered() {
-    let tables =
-        [&objects::SECURITY, &objects::SERVER, &objects::DEVICE, &objects::FIRMWARE_UPDATE];
-    for table in tables {
+    for table in objects::ALL {
+        if NOT_IN_THE_REGISTRY.contains(&table.id) {
+            continue;
+        }
         let registered = load(&format!("{}.xml", table.id));
         let ids = |definition: &ObjectDef| -> Vec<u16> {
             definition.resources.iter().map(|resource| resource.id).collect()
@@ -23,6 +24,15 @@ fn the_tables_are_as_registered() {
         assert_eq!(*table, registered);
         assert!(table.resources.is_sorted_by(|a, b| a.id < b.id), "lookup needs the order");
     }
+}
+
+#[test]
+fn tables_are_found_by_number() {
+    assert!(objects::ALL.is_sorted_by(|a, b| a.id < b.id));
+    for table in objects::ALL {
+        assert_eq!(objects::by_id(table.id), Some(table));
+    }
+    assert_eq!(objects::by_id(2), None);
 }
 
 #[test]
@@ -86,6 +96,10 @@ fn the_test_object_has_every_type() {
         assert!(found, "{wanted}");
     }
 }
+
+/// Humidity, Current and Power: registered objects whose files are not in the folder. They
+/// share their resources with Temperature and Voltage.
+const NOT_IN_THE_REGISTRY: [u16; 3] = [3304, 3317, 3328];
 
 fn load(name: &str) -> ObjectDef {
     let text = fs::read_to_string(registry().join(name)).unwrap();

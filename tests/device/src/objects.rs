@@ -35,6 +35,10 @@ pub(crate) fn read(files: &[PathBuf], count: u16) -> Result<Vec<MemoryObject>, O
     Ok(all)
 }
 
+/// What the agent cannot be without; any other object of its own is replaced.
+const ALWAYS_SERVED: [u16; 4] =
+    [objects::SECURITY.id, objects::SERVER.id, objects::DEVICE.id, objects::FIRMWARE_UPDATE.id];
+
 fn read_one(path: &Path, count: u16) -> Result<MemoryObject, ObjectError> {
     let definition = definition(path)?;
     if !definition.multiple && count > 1 {
@@ -52,7 +56,7 @@ pub(crate) fn definition(path: &Path) -> Result<ObjectDef, ObjectError> {
         std::fs::read_to_string(path).map_err(|source| ObjectError::Read { path: at(), source })?;
     let definition = ObjectDef::from_xml(&text)
         .map_err(|source| ObjectError::Definition { path: at(), source })?;
-    if objects::by_id(definition.id).is_some() {
+    if ALWAYS_SERVED.contains(&definition.id) {
         return Err(ObjectError::Own { path: at(), id: definition.id });
     }
     Ok(definition)
