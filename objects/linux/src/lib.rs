@@ -5,13 +5,17 @@
 //! object (3), [`InMemory`] an object of any definition. Wire formats, attributes and access rights are the engine's.
 
 mod bus;
+mod content;
 mod device;
 mod host;
 pub mod machine_id;
 mod memory;
 mod object;
+mod observed;
 mod roots;
+mod source;
 pub mod sources;
+mod tasks;
 
 pub use bus::BusHandle;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};

@@ -11,20 +11,10 @@ use super::facts::Facts;
 use super::power::{self, Slots};
 use super::resource as id;
 use crate::Roots;
+use crate::content::Content;
 use crate::sources::meminfo::{self, Memory};
 use crate::sources::power_supply::{self, Supply};
 use crate::sources::timezone;
-
-/// What stands in a resource.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
-    /// One value.
-    Single(Value),
-    /// Resource instances, ascending; there may be none.
-    Multiple(Vec<(u16, Value)>),
-    /// Nothing that could be read: an executable resource.
-    Executable,
-}
 
 /// One look at the machine.
 pub(super) struct Measure<'a> {

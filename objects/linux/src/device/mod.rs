@@ -15,25 +15,24 @@ mod resource;
 mod set_time;
 mod watcher;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
+use lwm2m_engine::{Call, CallId, CallOperation, CallReply};
 use lwm2m_model::{Arguments, Code, Entry, Now, ObjectDef, Path, RequestError, Value, objects};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 pub use config::DeviceConfig;
 pub use reboot::{can_reboot, reboot};
 
-use crate::bus::WORK_TIME_LIMIT;
+use crate::content::{self, Content};
+use crate::observed::Observed;
+use crate::tasks::Tasks;
 use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
 use error_codes::ErrorCodes;
 use facts::Facts;
 use identity::Identity;
-use measure::{Content, Measure};
+use measure::Measure;
 use power::Slots;
 use resource::{CURRENT_TIME, ERROR_CODE, REBOOT, RESET_ERROR_CODE, TIMEZONE, UTC_OFFSET};
 use set_time::SetTime;
@@ -48,11 +47,9 @@ pub struct Device {
     facts: watch::Sender<Facts>,
     errors: ErrorCodes,
     slots: Slots,
-    observed: BTreeMap<Path, Duration>,
+    observed: Observed,
     watched: watch::Sender<Watched>,
-    out: mpsc::Sender<ObjectMessage>,
-    /// All tasks of the object; they end with it.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 impl Device {
@@ -70,14 +67,10 @@ impl Device {
     ) -> Self {
         let (facts, facts_seen) = watch::channel(Facts::default());
         let (watched, watched_seen) = watch::channel(Watched::new());
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::new(out.clone());
         tasks.spawn(facts::keep(bus.clone(), facts.clone(), out.clone()));
-        let watcher = Watcher {
-            roots: roots.clone(),
-            facts: facts_seen,
-            watched: watched_seen,
-            out: out.clone(),
-        };
+        let watcher =
+            Watcher { roots: roots.clone(), facts: facts_seen, watched: watched_seen, out };
         tasks.spawn(watcher.run());
         Self {
             definition: Arc::new(objects::DEVICE.clone()),
@@ -87,16 +80,15 @@ impl Device {
             facts,
             errors: ErrorCodes::default(),
             slots: Slots::default(),
-            observed: BTreeMap::new(),
+            observed: Observed::default(),
             watched,
-            out,
             tasks,
         }
     }
 
     /// What stands in the resources at or below `path`, in their order; empty if
     /// nothing is there.
-    fn contents(&mut self, path: &Path, now: &Now) -> Vec<(u16, Content)> {
+    fn contents(&mut self, path: &Path, now: &Now) -> Vec<(Path, Content)> {
         if path.instance_id().is_some_and(|id| id != 0) {
             return Vec::new();
         }
@@ -109,7 +101,7 @@ impl Device {
                 continue;
             }
             let content = match resource {
-                REBOOT | RESET_ERROR_CODE => Some(Content::Executable),
+                REBOOT | RESET_ERROR_CODE => Some(Content::Unreadable),
                 ERROR_CODE => {
                     self.errors.update(&measure.conditions());
                     Some(Content::Multiple(error_values(&self.errors)))
@@ -119,61 +111,22 @@ impl Device {
                     None => measure.content(resource),
                 },
             };
-            contents.extend(content.map(|content| (resource, content)));
+            contents.extend(content.map(|content| (resource::path(resource), content)));
         }
         contents
     }
 
-    fn read(&mut self, path: &Path, now: &Now) -> CallResult {
-        let mut entries = Vec::new();
-        for (id, content) in self.contents(path, now) {
-            let at = resource::path(id);
-            match content {
-                Content::Single(value) => entries.push(Entry::new(at, value)),
-                Content::Multiple(values) if values.is_empty() => entries.push(Entry::empty(at)),
-                Content::Multiple(values) => {
-                    entries.extend(values.into_iter().filter_map(|(id, value)| {
-                        at.child(id).ok().map(|at| Entry::new(at, value))
-                    }));
-                }
-                Content::Executable => {}
-            }
-        }
-        entries.retain(|entry| path.contains(&entry.path));
-        if entries.is_empty() {
-            return Err(not_found(path));
-        }
-        Ok(CallReply::Entries(entries))
-    }
-
-    fn discover(&mut self, path: &Path, now: &Now) -> CallResult {
-        let contents = self.contents(path, now);
-        let mut paths = vec![Path::instance(objects::DEVICE.id, 0)];
-        for (id, content) in contents {
-            let at = resource::path(id);
-            paths.push(at.clone());
-            if let Content::Multiple(values) = content {
-                paths.extend(values.into_iter().filter_map(|(id, _)| at.child(id).ok()));
-            }
-        }
-        paths.retain(|known| path.contains(known));
-        if paths.is_empty() {
-            return Err(not_found(path));
-        }
-        Ok(CallReply::Paths(paths))
-    }
-
     fn write(&mut self, call: CallId, path: &Path, entries: &[Entry]) -> Answer {
         if path.instance_id().is_some_and(|id| id != 0) {
-            return Answer::Now(Err(not_found(path)));
+            return Answer::Now(Err(content::not_found(path)));
         }
         let wanted = match SetTime::parse(entries) {
             Ok(wanted) => wanted,
             Err(error) => return Answer::Now(Err(error)),
         };
         let (bus, roots) = (self.bus.connection(), self.roots.clone());
-        let (facts, out) = (self.facts.clone(), self.out.clone());
-        self.answer_later(call, async move {
+        let (facts, out) = (self.facts.clone(), self.tasks.out());
+        self.tasks.answer_later(call, async move {
             let result = wanted.apply(bus, &roots, &facts).await;
             // One of the three may move another; whoever observes it looks.
             for id in CLOCK_RESOURCES.iter().filter(|_| result.is_ok()) {
@@ -192,7 +145,7 @@ impl Device {
             }
             [_, 0, REBOOT] => {
                 let bus = self.bus.connection();
-                self.answer_later(call, reboot::check(bus))
+                self.tasks.answer_later(call, reboot::check(bus))
             }
             [_, 0, RESET_ERROR_CODE] => {
                 let facts = self.facts.borrow().clone();
@@ -200,40 +153,14 @@ impl Device {
                 self.errors.reset(&measure.conditions());
                 Answer::Now(Ok(CallReply::Done))
             }
-            _ => Answer::Now(Err(not_found(path))),
+            _ => Answer::Now(Err(content::not_found(path))),
         }
     }
 
     /// Does what was promised; only Reboot promises.
     fn proceed(&mut self) -> Answer {
-        self.spawn(reboot::perform(self.bus.clone()));
+        self.tasks.spawn(reboot::perform(self.bus.clone()));
         Answer::Now(Ok(CallReply::Done))
-    }
-
-    /// Leaves the work to a task, which is given up after a time.
-    fn answer_later(
-        &mut self,
-        call: CallId,
-        work: impl Future<Output = CallResult> + Send + 'static,
-    ) -> Answer {
-        let out = self.out.clone();
-        self.spawn(async move {
-            let result = timeout(WORK_TIME_LIMIT, work).await.unwrap_or_else(|_| {
-                Err(RequestError::new(
-                    Code::SERVICE_UNAVAILABLE,
-                    "a service on the bus does not answer",
-                ))
-            });
-            // Without a host nobody waits for the answer.
-            let _ = out.send(ObjectMessage::Reply { call, result }).await;
-        });
-        Answer::Later
-    }
-
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        // Forget the tasks that are done, so that the set does not grow.
-        while self.tasks.try_join_next().is_some() {}
-        self.tasks.spawn(task);
     }
 }
 
@@ -248,8 +175,14 @@ impl Object for Device {
 
     fn call(&mut self, call: &Call, now: &Now) -> Answer {
         match &call.operation {
-            CallOperation::Read => Answer::Now(self.read(&call.path, now)),
-            CallOperation::Discover => Answer::Now(self.discover(&call.path, now)),
+            CallOperation::Read => {
+                Answer::Now(content::read(&call.path, self.contents(&call.path, now)))
+            }
+            CallOperation::Discover => {
+                let instance = Path::instance(objects::DEVICE.id, 0);
+                let contents = self.contents(&call.path, now);
+                Answer::Now(content::discover(&call.path, [instance], contents))
+            }
             // A Write that replaces does the same: what it leaves out cannot go.
             CallOperation::Write { mode: _, entries } => self.write(call.id, &call.path, entries),
             CallOperation::Execute(arguments) => self.execute(call.id, &call.path, arguments, now),
@@ -267,21 +200,11 @@ impl Object for Device {
     }
 
     fn watch(&mut self, path: &Path, interval: Option<Duration>) {
-        match interval {
-            Some(interval) => self.observed.insert(path.clone(), interval),
-            None => self.observed.remove(path),
-        };
-        let mut watched = Watched::new();
-        for id in self.definition.resources.iter().map(|defined| defined.id) {
-            let at = resource::path(id);
-            let intervals = self
-                .observed
-                .iter()
-                .filter(|(observed, _)| observed.contains(&at) || at.contains(observed));
-            if let Some(shortest) = intervals.map(|(_, interval)| *interval).min() {
-                watched.insert(id, shortest);
-            }
-        }
+        self.observed.set(path, interval);
+        let resources = self.definition.resources.iter().map(|defined| defined.id);
+        let watched: Watched = resources
+            .filter_map(|id| Some((id, self.observed.interval(&resource::path(id))?)))
+            .collect();
         self.watched.send_if_modified(|known| {
             let differs = *known != watched;
             *known = watched;
@@ -292,10 +215,6 @@ impl Object for Device {
 
 fn error_values(errors: &ErrorCodes) -> Vec<(u16, Value)> {
     errors.instances().into_iter().map(|(id, code)| (id, Value::Integer(code))).collect()
-}
-
-fn not_found(path: &Path) -> RequestError {
-    RequestError::new(Code::NOT_FOUND, format!("{path} does not exist on this device"))
 }
 
 const CLOCK_RESOURCES: [u16; 3] = [CURRENT_TIME, UTC_OFFSET, TIMEZONE];

@@ -4,21 +4,22 @@
 //! While nothing is observed no source is open and no timer runs.
 
 use std::collections::BTreeMap;
-use std::future::pending;
-use std::io;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::error_codes::Condition;
 use super::facts::Facts;
-use super::measure::{Content, Measure};
+use super::measure::Measure;
 use super::power::Slots;
 use super::resource::{
     self, AVAILABLE_POWER_SOURCES, BATTERY_LEVEL, BATTERY_STATUS, CURRENT_TIME, ERROR_CODE,
     MEMORY_FREE, POWER_SOURCE_CURRENT, POWER_SOURCE_VOLTAGE, TIMEZONE, UTC_OFFSET,
 };
+use crate::content::Content;
+use crate::observed::at;
+use crate::source::{Source, Wanted};
 use crate::sources::clock::{self, ClockWatch};
 use crate::sources::timezone::ZoneWatch;
 use crate::sources::uevent::UeventSocket;
@@ -110,52 +111,6 @@ impl Sources {
     }
 }
 
-/// Whether anything is observed that a source tells of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Yes,
-    No,
-}
-
-/// A source that is open while it is wanted.
-#[derive(Default)]
-enum Source<T> {
-    #[default]
-    Closed,
-    Open(T),
-    /// Not tried again until it is wanted anew: samples must do.
-    Failed,
-}
-
-impl<T> Source<T> {
-    fn set(&mut self, wanted: Wanted, open: impl FnOnce() -> io::Result<T>, name: &str) {
-        match (&self, wanted) {
-            (Self::Closed, Wanted::Yes) => {
-                *self = match open() {
-                    Ok(source) => Self::Open(source),
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot open the {name}");
-                        Self::Failed
-                    }
-                }
-            }
-            (_, Wanted::No) => *self = Self::Closed,
-            (Self::Open(_) | Self::Failed, Wanted::Yes) => {}
-        }
-    }
-
-    /// Waits for news; for ever if the source is not open. Cancel safe if `next` is.
-    async fn wait(&mut self, next: impl AsyncFnOnce(&T) -> io::Result<()>) {
-        let Self::Open(source) = self else {
-            return pending().await;
-        };
-        if let Err(error) = next(source).await {
-            tracing::warn!(%error, "a source of the device object failed");
-            *self = Self::Failed;
-        }
-    }
-}
-
 impl Samples {
     /// Looks at the sampled resources and names those that differ. The first look
     /// names all: what was before it nobody knows.
@@ -179,14 +134,7 @@ impl Samples {
 /// Time between two samples, if anything observed needs them.
 fn interval(watched: &Watched) -> Option<Duration> {
     let shortest = SAMPLED.iter().filter_map(|resource| watched.get(resource)).min();
-    shortest.map(|interval| *interval.max(&SHORTEST_INTERVAL))
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => pending().await,
-    }
+    shortest.copied()
 }
 
 /// What may differ after news of a power supply.
@@ -211,9 +159,6 @@ const SAMPLED: [u16; 8] = [
     UTC_OFFSET,
     BATTERY_STATUS,
 ];
-/// Faster than this no value is sampled, whatever a server asks for.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +217,6 @@ mod tests {
             (vec![], None),
             (vec![(0, seconds(1)), (13, seconds(1)), (15, seconds(1))], None),
             (vec![(0, seconds(1)), (10, seconds(60)), (9, seconds(30))], Some(seconds(30))),
-            (vec![(10, Duration::ZERO)], Some(SHORTEST_INTERVAL)),
         ];
         for (watched, expected) in cases {
             assert_eq!(interval(&watched.into_iter().collect()), expected);
