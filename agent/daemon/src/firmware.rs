@@ -1,7 +1,6 @@
 //! Object 5 for the back end that is configured, with its state below the state
 //! directory.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use lwm2m_firmware::{
     ANSWERS, Backend, CheckUnits, Confirmation, FileBackend, FirmwareHandle, FirmwareUpdate, Parts,
     RaucBackend, RecordFile, ScriptBackend, TrialMarker, WithPolicy,
 };
-use lwm2m_objects::{BusHandle, ObjectHost, Roots};
+use lwm2m_objects::ObjectHost;
 use lwm2m_transport::clock;
 
 use crate::config::{FirmwareSettings, Installer};
+use crate::objects::Place;
 use crate::sources::Sources;
 
 /// How packages are fetched.
@@ -47,15 +47,6 @@ pub(crate) fn add(
             Some(add_with(objects, FileBackend::new(path.clone()), settings, downloads, place))
         }
     }
-}
-
-/// Where the object is.
-pub(crate) struct Place<'a> {
-    /// The state directory.
-    pub(crate) state: &'a Path,
-    /// The directories of the system.
-    pub(crate) roots: &'a Roots,
-    pub(crate) bus: BusHandle,
 }
 
 fn add_with<B: Backend>(

@@ -19,6 +19,7 @@ mod journal;
 mod keeper;
 mod loaded;
 pub mod logging;
+mod objects;
 mod program;
 mod reload;
 mod run;
