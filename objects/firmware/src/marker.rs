@@ -4,13 +4,12 @@
 //! `systemd/lwm2md-trial` does the same in the shell. Whoever acts on the marker takes it
 //! away first, so that an update never ends both well and badly.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::storage::sync_folder;
+use crate::storage::{sync_folder, write_whole};
 
 /// The file `firmware/trial` below the state directory. The timer takes it by giving it
 /// another name, with the boot in which it does so.
@@ -31,18 +30,8 @@ impl TrialMarker {
     pub(crate) fn set(&self, boot: Option<&str>, trial: Duration) -> io::Result<()> {
         let (system, boot) = (system_identity(&self.proc), boot.unwrap_or_default());
         let text = format!("system={system}\nboot={boot}\nlimit={}\n", trial.as_secs());
-        if let Some(folder) = self.path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        }
-        let temporary = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        self.remove_taken()?;
-        sync_folder(&self.path)
+        write_whole(&self.path, text.as_bytes())?;
+        if self.remove_taken()? { sync_folder(&self.path) } else { Ok(()) }
     }
 
     /// Takes the marker away, for good: the new system stays. False if the timer was

@@ -1,12 +1,11 @@
 //! Where the record of an update is kept.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::Record;
-use crate::storage::{make_folder, sync_folder};
+use crate::storage::{sync_folder, write_whole};
 
 /// Keeps the bytes of one record. Its functions block.
 pub trait RecordStore: Send + Sync + 'static {
@@ -55,15 +54,7 @@ impl RecordStore for RecordFile {
     }
 
     fn save(&self, bytes: &[u8]) -> io::Result<()> {
-        make_folder(&self.path)?;
-        let temporary = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        sync_folder(&self.path)
+        write_whole(&self.path, bytes)
     }
 
     fn set_aside(&self) -> io::Result<String> {

@@ -172,8 +172,22 @@ impl Storage {
     }
 }
 
+/// Writes a file, which a power cut leaves as it was or as it is to be; its folder is made.
+/// Durable when it returns.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_folder(path)?;
+    let temporary = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    let mut file = options.open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_folder(path)
+}
+
 /// Makes the folder of `path`, if it is not there.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+fn make_folder(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
     sync_folder(folder)
