@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
+use crate::storage::sync_folder;
 use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
 
 /// Puts each package at one path, in place of the one before. No restart is needed.
@@ -75,10 +76,7 @@ fn place(source: &Path, target: &Path) -> io::Result<()> {
     fs::rename(&temporary, target)?;
     // Two names of one file stay two after a rename.
     let _ = fs::remove_file(&temporary);
-    match target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+    sync_folder(target)
 }
 
 fn failure(path: &Path, error: &io::Error) -> Failure {
