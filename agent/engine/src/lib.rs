@@ -47,7 +47,7 @@ pub use engine::{Engine, MAX_SERVERS};
 pub use event::{Direction, Event, MessageRecord};
 pub use fetch::{
     CoapFetch, CoapFetchInput, CoapFetchOutput, CoapTarget, FetchFailure, FetchFailureKind,
-    Fetched, MAX_PART, Resume,
+    Fetched, MAX_ETAG, MAX_PART, Resume,
 };
 pub use io::{
     Command, Continuity, Deregister, Input, LinkId, LocalRequest, Monitor, Output, Reason, Ticket,

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use lwm2m_engine::{FetchFailure, FetchFailureKind, Fetched, Resume};
+use lwm2m_engine::{FetchFailure, FetchFailureKind, Fetched, MAX_ETAG, Resume};
 use lwm2m_model::{Instant, Now};
 
 use crate::event::{Action, Failure, Ticket};
@@ -355,5 +355,3 @@ pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Time without progress is recorded in steps of this length, so that neither restarts
 /// make it last for ever nor waiting writes much.
 const WAIT_STEP: Duration = Duration::from_secs(3600);
-/// Bytes of an ETag that is kept; with a longer one a package is fetched anew.
-const MAX_ETAG: usize = 256;

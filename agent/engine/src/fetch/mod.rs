@@ -34,7 +34,8 @@ pub enum Fetched {
         offset: u64,
         /// Bytes of the whole package, if the source says so.
         size: Option<u64>,
-        /// What tells this version of the package from others, if the source says so.
+        /// What tells this version of the package from others, if the source says so; at
+        /// most [`MAX_ETAG`] bytes are of use.
         etag: Option<Vec<u8>>,
     },
     /// The next bytes: at least one, at most [`MAX_PART`].
@@ -74,5 +75,7 @@ pub enum FetchFailureKind {
     Damaged,
 }
 
+/// Longest ETag that is kept, in bytes; a longer one is as good as none.
+pub const MAX_ETAG: usize = 256;
 /// Bytes of a part. Two parts are in memory at most.
 pub const MAX_PART: usize = 16 * 1024;

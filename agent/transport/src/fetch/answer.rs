@@ -5,7 +5,7 @@ use hyper::header::{
     CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION,
     TRANSFER_ENCODING,
 };
-use lwm2m_engine::{FetchFailure, FetchFailureKind, Resume};
+use lwm2m_engine::{FetchFailure, FetchFailureKind, MAX_ETAG, Resume};
 
 use FetchFailureKind::{Damaged, InvalidUri, Lost};
 
@@ -164,9 +164,6 @@ fn number(text: &str) -> Option<u64> {
     // `parse` alone would take a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
-
-/// Longest ETag that is kept, in bytes; a longer one is as good as none.
-const MAX_ETAG: usize = 256;
 
 /// Characters of a server's text that an error shows.
 const SHOWN: usize = 40;
