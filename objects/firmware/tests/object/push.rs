@@ -1,22 +1,21 @@
-//! The object in its host with an installer that is made up: what servers see of it,
-//! through restarts of the agent and the machine.
+//! Packages that a server pushes, with an installer that is made up.
 
 use std::fs;
 use std::path::{Path as FilePath, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
+use lwm2m_engine::{CallOperation, CallReply, CallResult};
 use lwm2m_firmware::{
-    Backend, Checks, Confirmation, DEFAULT_PATIENCE, Failure, FirmwareHandle, FirmwareUpdate,
-    Installed, NotAccepted, PackageInfo, Parts, ProgressSink, Reason, RecordFile, RecordStore,
-    Restarter, Slot, TrialMarker, UpdateProgress, is_on_trial,
+    Backend, Checks, DEFAULT_PATIENCE, Failure, Installed, NotAccepted, PackageInfo, Parts,
+    ProgressSink, Reason, RecordFile, RecordStore, Restarter, Slot, TrialMarker, UpdateProgress,
+    is_on_trial,
 };
-use lwm2m_model::{Arguments, Code, Instant, Now, Path, Value};
-use lwm2m_objects::{ObjectHost, ObjectMessage};
+use lwm2m_model::{Code, Instant, Path, Value};
 use tempfile::TempDir;
+
+use crate::agent::{Agent, clock};
 
 /// An installer that does as it is told.
 #[derive(Clone)]
@@ -93,14 +92,6 @@ struct Machine {
     deferral: Option<Duration>,
 }
 
-/// The agent at work.
-struct Agent {
-    host: ObjectHost,
-    confirmation: Confirmation,
-    handle: FirmwareHandle,
-    next: u64,
-}
-
 impl Machine {
     fn new() -> Self {
         let orders = Orders {
@@ -139,8 +130,7 @@ impl Machine {
     }
 
     fn start(&self, boot: &str) -> Agent {
-        let mut host = ObjectHost::new(clock);
-        let object = FirmwareUpdate::new(Parts {
+        Agent::start(|out| Parts {
             backend: self.orders.clone(),
             fetcher: (),
             patience: DEFAULT_PATIENCE,
@@ -152,12 +142,9 @@ impl Machine {
             trial: TRIAL,
             boot: Some(boot.into()),
             deferral: self.deferral,
-            out: host.sender(),
+            out,
             clock,
-        });
-        let (confirmation, handle) = (object.confirmation(), object.handle());
-        host.add(Box::new(object));
-        Agent { host, confirmation, handle, next: 0 }
+        })
     }
 
     /// Runs of the checks, marks good, marks bad.
@@ -186,71 +173,12 @@ impl Machine {
     }
 }
 
-impl Agent {
-    async fn call(&mut self, path: Path, operation: CallOperation) -> CallResult {
-        self.next += 1;
-        let call = Call { id: CallId(self.next), path, operation, server: Some(101) };
-        if let Some(result) = self.host.call(&call) {
-            return result;
-        }
-        loop {
-            match self.host.next().await {
-                ObjectMessage::Reply { call: id, result } if id == call.id => return result,
-                _ => {}
-            }
-        }
-    }
-
-    async fn push(&mut self, offset: u64, chunk: &[u8], last: bool) -> CallResult {
-        let size = (offset == 0).then_some(PACKAGE);
-        let chunk = chunk.to_vec();
-        let operation = CallOperation::Stream { offset, chunk, last, size };
-        self.call(Path::resource(5, 0, 0), operation).await
-    }
-
-    async fn update(&mut self) {
-        let path = Path::resource(5, 0, 2);
-        let result = self.call(path.clone(), CallOperation::Execute(Arguments::default())).await;
-        assert_eq!(result, Ok(CallReply::AfterAnswer));
-        let (id, operation) = (CallId(0), CallOperation::Proceed);
-        self.host.call(&Call { id, path, operation, server: Some(101) });
-    }
-
-    /// State and Update Result.
-    async fn numbers(&mut self) -> (i64, i64) {
-        let read = self.call(Path::instance(5, 0), CallOperation::Read).await;
-        let Ok(CallReply::Entries(entries)) = read else { panic!("{read:?}") };
-        let number = |id| {
-            let entry = entries.iter().find(|entry| entry.path == Path::resource(5, 0, id));
-            match entry.and_then(|entry| entry.value()) {
-                Some(Value::Integer(number)) => *number,
-                other => panic!("{other:?} at /5/0/{id}"),
-            }
-        };
-        // OBJ-95: pushed alone.
-        assert_eq!(number(9), 1);
-        (number(3), number(5))
-    }
-
-    async fn until(&mut self, wanted: (i64, i64)) {
-        for _ in 0..1000 {
-            if self.numbers().await == wanted {
-                return;
-            }
-            // Its messages are taken meanwhile, as the daemon does.
-            let _ = tokio::time::timeout(Duration::from_millis(100), self.host.next()).await;
-        }
-        panic!("never {wanted:?}, but {:?}", self.numbers().await);
-    }
-}
-
-/// Follows the time of the test, which passes when nothing else happens.
-fn clock() -> Now {
-    thread_local! {
-        static START: tokio::time::Instant = tokio::time::Instant::now();
-    }
-    let boot = START.with(|start| start.elapsed()) + Duration::from_secs(100);
-    Now { boot: Instant::from_boot(boot), wall: Some(1_800_000_000_000) }
+/// Pushes a part of a package.
+async fn push(agent: &mut Agent, offset: u64, chunk: &[u8], last: bool) -> CallResult {
+    let size = (offset == 0).then_some(PACKAGE);
+    let chunk = chunk.to_vec();
+    let operation = CallOperation::Stream { offset, chunk, last, size };
+    agent.call(Path::resource(5, 0, 0), operation).await
 }
 
 /// From the boot, which was 100 s before the test.
@@ -268,9 +196,12 @@ const INSTALLATION: Duration = Duration::from_millis(500);
 /// Pushes up to State Downloaded.
 async fn pushed(machine: &Machine) -> Agent {
     let mut agent = machine.boot("A");
-    assert_eq!(agent.push(0, &[7; 64], false).await, Ok(CallReply::Done));
+    // OBJ-95: pushed alone.
+    let method = agent.read(Path::resource(5, 0, 9)).await;
+    assert_eq!(method[0].value(), Some(&Value::Integer(1)));
+    assert_eq!(push(&mut agent, 0, &[7; 64], false).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (1, 0));
-    assert_eq!(agent.push(64, b"end", true).await, Ok(CallReply::Done));
+    assert_eq!(push(&mut agent, 64, b"end", true).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (2, 0));
     assert_eq!(machine.package().unwrap().len() as u64, PACKAGE);
     agent
@@ -419,12 +350,12 @@ async fn the_old_slot_after_the_restart_is_a_failed_update() {
 async fn a_push_that_a_restart_cut_off_is_dropped() {
     let machine = Machine::new();
     let mut agent = machine.start("boot-1");
-    agent.push(0, &[7; 64], false).await.unwrap();
+    push(&mut agent, 0, &[7; 64], false).await.unwrap();
     drop(agent);
     let mut agent = machine.start("boot-1");
     agent.until((0, 4)).await;
     machine.package_goes().await;
-    let refused = agent.push(64, &[7; 64], false).await.unwrap_err();
+    let refused = push(&mut agent, 64, &[7; 64], false).await.unwrap_err();
     assert_eq!(refused.code, Code::REQUEST_ENTITY_INCOMPLETE);
 }
 
@@ -434,7 +365,7 @@ async fn a_package_that_is_refused_is_gone_when_its_write_is_answered() {
     let machine = Machine::new();
     machine.order(|orders| orders.inspected = Err(Failure::new(Reason::Integrity, "why")));
     let mut agent = machine.start("boot-1");
-    assert_eq!(agent.push(0, &[7; 64], true).await, Ok(CallReply::Done));
+    assert_eq!(push(&mut agent, 0, &[7; 64], true).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (0, 5));
     assert_eq!(machine.package(), None);
 }
@@ -513,14 +444,13 @@ async fn a_record_of_no_use_is_set_aside_and_the_package_kept() {
     assert_eq!(fs::read(machine.path("record.damaged-1")).unwrap(), newer);
     assert_eq!(machine.package().unwrap().len(), 67);
     // Another takes its place.
-    agent.push(0, b"another", true).await.unwrap();
+    push(&mut agent, 0, b"another", true).await.unwrap();
     assert_eq!(machine.package().unwrap(), b"another");
 }
 
 /// Execute Update; somebody on the device may put it off.
 async fn deferred(agent: &mut Agent) {
-    let update = CallOperation::Execute(Arguments::default());
-    assert_eq!(agent.call(Path::resource(5, 0, 2), update).await, Ok(CallReply::Done));
+    assert_eq!(agent.execute(2).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (2, 11));
 }
 
@@ -557,10 +487,7 @@ async fn an_update_begins_by_itself_at_the_end_of_the_period() {
     let mut machine = Machine::new();
     machine.deferral = Some(Duration::from_secs(3600));
     let mut agent = pushed(&machine).await;
-    let period = [lwm2m_model::Entry::new(Path::resource(5, 0, 13), Value::Unsigned(120))];
-    let write =
-        CallOperation::Write { mode: lwm2m_model::WriteMode::Replace, entries: period.to_vec() };
-    agent.call(Path::resource(5, 0, 13), write).await.unwrap();
+    agent.write(13, Value::Unsigned(120)).await.unwrap();
     deferred(&mut agent).await;
     drop(agent);
     let mut agent = machine.start("boot-1");
@@ -588,11 +515,11 @@ async fn progress_is_told_while_something_is_under_way() {
     let machine = Machine::new();
     let mut agent = machine.start("boot-1");
     let mut told = agent.handle.clone();
-    agent.push(0, &[7; 64], false).await.unwrap();
+    push(&mut agent, 0, &[7; 64], false).await.unwrap();
     assert!(told.changed().await);
     let stored = UpdateProgress::Download { bytes: 64, size: Some(PACKAGE) };
     assert_eq!(told.status().progress, Some(stored));
-    agent.push(64, b"end", true).await.unwrap();
+    push(&mut agent, 64, b"end", true).await.unwrap();
     assert_eq!(agent.numbers().await, (2, 0));
     assert_eq!(told.status().progress, None);
 
@@ -616,7 +543,7 @@ async fn the_cause_of_a_failure_is_kept_until_something_new_begins() {
         orders.inspected = Err(Failure::new(Reason::Integrity, cause));
     });
     let mut agent = machine.start("boot-1");
-    agent.push(0, &[7; 64], true).await.unwrap();
+    push(&mut agent, 0, &[7; 64], true).await.unwrap();
     assert_eq!(agent.numbers().await, (0, 5));
     let cause = agent.handle.status().record.cause.unwrap();
     assert!(cause.starts_with("the signature is [2Jwrong!!"), "{cause:?}");
@@ -626,7 +553,7 @@ async fn the_cause_of_a_failure_is_kept_until_something_new_begins() {
     let mut agent = machine.start("boot-1");
     agent.until((0, 5)).await;
     assert_eq!(agent.handle.status().record.cause.as_ref(), Some(&cause));
-    agent.push(0, &[7; 64], false).await.unwrap();
+    push(&mut agent, 0, &[7; 64], false).await.unwrap();
     assert_eq!(agent.numbers().await, (1, 0));
     assert_eq!(agent.handle.status().record.cause, None);
 }

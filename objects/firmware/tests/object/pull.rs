@@ -5,18 +5,17 @@ use std::fs;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use lwm2m_engine::{
-    Call, CallId, CallOperation, CallReply, CallResult, FetchFailure, FetchFailureKind, Fetched,
-    Resume,
-};
+use lwm2m_engine::{CallOperation, CallReply, FetchFailure, FetchFailureKind, Fetched, Resume};
 use lwm2m_firmware::{
-    CheckUnits, DEFAULT_PATIENCE, Fetcher, FileBackend, FirmwareHandle, FirmwareUpdate, Parts,
-    Protocol, Record, RecordFile, TrialMarker, UpdateProgress,
+    CheckUnits, DEFAULT_PATIENCE, Fetcher, FileBackend, Parts, Protocol, Record, RecordFile,
+    TrialMarker, UpdateProgress,
 };
-use lwm2m_model::{Arguments, Entry, Instant, Now, Path, Value, WriteMode};
-use lwm2m_objects::{BusHandle, ObjectHost, ObjectMessage};
+use lwm2m_model::{Entry, Path, Value};
+use lwm2m_objects::BusHandle;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+
+use crate::agent::{Agent, clock};
 
 const MIB: u64 = 1024 * 1024;
 const PART: u64 = 16 * 1024;
@@ -136,8 +135,7 @@ impl World {
     }
 
     fn start(&self) -> Agent {
-        let mut host = ObjectHost::new(clock);
-        let object = FirmwareUpdate::new(Parts {
+        Agent::start(|out| Parts {
             backend: FileBackend::new(self.path("image")),
             fetcher: self.source.clone(),
             patience: DEFAULT_PATIENCE,
@@ -149,12 +147,9 @@ impl World {
             trial: Duration::from_secs(900),
             boot: Some("boot-1".into()),
             deferral: None,
-            out: host.sender(),
+            out,
             clock,
-        });
-        let handle = object.handle();
-        host.add(Box::new(object));
-        Agent { host, handle, next: 0 }
+        })
     }
 
     fn asked(&self) -> Vec<(Option<Resume>, u64)> {
@@ -175,85 +170,13 @@ impl World {
     }
 }
 
-/// The agent at work.
-struct Agent {
-    host: ObjectHost,
-    handle: FirmwareHandle,
-    next: u64,
-}
-
-impl Agent {
-    async fn call(&mut self, path: Path, operation: CallOperation) -> CallResult {
-        self.next += 1;
-        let call = Call { id: CallId(self.next), path, operation, server: Some(101) };
-        if let Some(result) = self.host.call(&call) {
-            return result;
-        }
-        loop {
-            match self.host.next().await {
-                ObjectMessage::Reply { call: id, result } if id == call.id => return result,
-                _ => {}
-            }
-        }
+/// Nothing more comes from the source, and all that did is stored.
+async fn settle(agent: &mut Agent) {
+    for _ in 0..200 {
+        let _ = tokio::time::timeout(Duration::from_millis(10), agent.host.next()).await;
+        // Threads write meanwhile.
+        std::thread::yield_now();
     }
-
-    async fn write_uri(&mut self, uri: &str) -> CallResult {
-        let path = Path::resource(5, 0, 1);
-        let entries = vec![Entry::new(path.clone(), Value::String(uri.into()))];
-        self.call(path, CallOperation::Write { mode: WriteMode::Replace, entries }).await
-    }
-
-    async fn cancel(&mut self) -> CallResult {
-        let operation = CallOperation::Execute(Arguments::default());
-        self.call(Path::resource(5, 0, 10), operation).await
-    }
-
-    async fn read(&mut self, path: Path) -> Vec<Entry> {
-        match self.call(path, CallOperation::Read).await {
-            Ok(CallReply::Entries(entries)) => entries,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// State and Update Result.
-    async fn numbers(&mut self) -> (i64, i64) {
-        let mut number = async |id| match self.read(Path::resource(5, 0, id)).await[0].value() {
-            Some(Value::Integer(number)) => *number,
-            other => panic!("{other:?} at /5/0/{id}"),
-        };
-        (number(3).await, number(5).await)
-    }
-
-    /// Its messages are taken, as the daemon does, until this holds.
-    async fn until(&mut self, wanted: (i64, i64)) {
-        let mut now = self.numbers().await;
-        for _ in 0..100_000 {
-            if now == wanted {
-                return;
-            }
-            let _ = tokio::time::timeout(Duration::from_secs(1), self.host.next()).await;
-            now = self.numbers().await;
-        }
-        panic!("never {wanted:?}, but {now:?}");
-    }
-
-    /// Nothing more comes from the source, and all that did is stored.
-    async fn settle(&mut self) {
-        for _ in 0..200 {
-            let _ = tokio::time::timeout(Duration::from_millis(10), self.host.next()).await;
-            // Threads write meanwhile.
-            std::thread::yield_now();
-        }
-    }
-}
-
-/// Follows the time of the test, which passes when nothing else happens.
-fn clock() -> Now {
-    thread_local! {
-        static START: tokio::time::Instant = tokio::time::Instant::now();
-    }
-    let boot = START.with(|start| start.elapsed()) + Duration::from_secs(100);
-    Now { boot: Instant::from_boot(boot), wall: Some(1_800_000_000_000) }
 }
 
 /// OBJ-95
@@ -308,7 +231,7 @@ async fn progress_and_interruptions_are_told() {
     told.dedup();
     assert_eq!(told, [("to be tried again until it works: cut".into(), progress(PART))]);
     assert_eq!(agent.handle.status().interruption, None);
-    agent.cancel().await.unwrap();
+    agent.execute(10).await.unwrap();
     assert_eq!(agent.handle.status().progress, None);
 }
 
@@ -319,9 +242,9 @@ async fn a_restart_goes_on_from_what_is_durable() {
     let mut agent = world.start();
     agent.write_uri("https://h/x").await.unwrap();
     while fs::metadata(world.path("firmware/package")).map_or(0, |it| it.len()) < 5 * MIB {
-        agent.settle().await;
+        settle(&mut agent).await;
     }
-    agent.settle().await;
+    settle(&mut agent).await;
     drop(agent);
     // A power cut leaves the name and the length, but not the bytes.
     let durable = world.record().fetch.unwrap().offset;
@@ -351,7 +274,7 @@ async fn what_cannot_be_relied_on_is_fetched_anew() {
         let mut agent = world.start();
         agent.write_uri("https://h/x").await.unwrap();
         while world.asked().is_empty() || world.asked()[0].1 < 5 * MIB {
-            agent.settle().await;
+            settle(&mut agent).await;
         }
         drop(agent);
         change(&world);
@@ -369,7 +292,7 @@ async fn a_source_that_stays_away_is_given_up_after_a_day() {
     agent.until((0, 4)).await;
     // Every five minutes.
     assert!((280..320).contains(&world.asked().len()), "{}", world.asked().len());
-    agent.settle().await;
+    settle(&mut agent).await;
     assert!(!world.path("firmware/package").exists());
 }
 
@@ -380,13 +303,13 @@ async fn whoever_cancels_stops_the_source() {
     let mut agent = world.start();
     for by_uri in [true, false] {
         agent.write_uri("https://h/x").await.unwrap();
-        agent.settle().await;
+        settle(&mut agent).await;
         assert_eq!(agent.numbers().await, (1, 0));
         assert_eq!(world.source.0.lock().unwrap().running, 1);
-        let result = if by_uri { agent.write_uri("").await } else { agent.cancel().await };
+        let result = if by_uri { agent.write_uri("").await } else { agent.execute(10).await };
         assert_eq!(result, Ok(CallReply::Done));
         assert_eq!(agent.numbers().await, (0, if by_uri { 0 } else { 10 }));
-        agent.settle().await;
+        settle(&mut agent).await;
         assert_eq!(world.source.0.lock().unwrap().running, 0);
         assert!(!world.path("firmware/package").exists());
     }
