@@ -11,7 +11,7 @@ use std::time::Duration;
 use lwm2m_model::{Instant, Now};
 use lwm2m_objects::ObjectMessage;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{Id, JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
@@ -22,8 +22,8 @@ use crate::storage::Storage;
 use crate::trial::keeps_marker;
 use crate::{
     Action, Backend, Checks, Event, Failure, Fetcher, Found, Machine, MachineConfig, ProgressSink,
-    Reason, Record, RecordStore, Restarter, Running, Slot, State, Step, System, TrialMarker,
-    UpdateStatus, resource,
+    Reason, Record, RecordStore, Restarter, Running, Slot, State, Step, System, Ticket,
+    TrialMarker, UpdateStatus, resource,
 };
 
 /// What the object is made of.
@@ -64,6 +64,8 @@ pub(crate) struct Worker<B, R, F> {
     fetcher: Arc<F>,
     /// At a package that is fetched.
     attempt: Option<Attempt>,
+    /// The check of a package that is under way, and the one that is to follow it.
+    inspections: Option<(Id, Option<Ticket>)>,
     records: Arc<dyn RecordStore>,
     /// Away only while a thread writes.
     storage: Option<Storage>,
@@ -104,6 +106,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
             backend,
             fetcher: Arc::new(parts.fetcher),
             attempt: None,
+            inspections: None,
             records: parts.records,
             storage: Some(Storage::new(parts.package.clone())),
             package: parts.package,
@@ -126,10 +129,16 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                     Some(event) => event,
                     None => return,
                 },
-                Some(ended) = worker.tasks.join_next() => match ended {
-                    Ok(Some(event)) => event,
-                    Ok(None) => continue,
+                Some(ended) = worker.tasks.join_next_with_id() => match ended {
+                    Ok((id, event)) => {
+                        worker.inspect_next(id);
+                        match event {
+                            Some(event) => event,
+                            None => continue,
+                        }
+                    }
                     Err(error) => {
+                        worker.inspect_next(error.id());
                         error!(%error, "a task of the firmware update has failed");
                         continue;
                     }
@@ -189,12 +198,11 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                 }
                 Action::StopFetch => self.attempt = None,
                 Action::Discard => self.discard().await,
-                Action::Inspect(ticket) => {
-                    let (backend, package) = (self.backend.clone(), self.package.clone());
-                    self.tasks.spawn(async move {
-                        Some(Event::Inspected(ticket, backend.inspect(&package).await))
-                    });
-                }
+                Action::Inspect(ticket) => match &mut self.inspections {
+                    // Of those that wait only the newest is of use to the machine.
+                    Some((_, next)) => *next = Some(ticket),
+                    None => self.inspect(ticket),
+                },
                 Action::LookUp(ticket) => {
                     let (backend, restarter) = (self.backend.clone(), self.restarter.clone());
                     self.tasks.spawn(async move {
@@ -246,6 +254,25 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
             }
         }
         self.show();
+    }
+
+    /// Begins to check the package. An installer that takes long does not have one check
+    /// after the other given to it: it could not be told to stop.
+    fn inspect(&mut self, ticket: Ticket) {
+        let (backend, package) = (self.backend.clone(), self.package.clone());
+        let task = self
+            .tasks
+            .spawn(async move { Some(Event::Inspected(ticket, backend.inspect(&package).await)) });
+        self.inspections = Some((task.id(), None));
+    }
+
+    /// A task has ended, perhaps that of a check.
+    fn inspect_next(&mut self, task: Id) {
+        if let Some((_, next)) = self.inspections.take_if(|(id, _)| *id == task)
+            && let Some(ticket) = next
+        {
+            self.inspect(ticket);
+        }
     }
 
     /// Handles an event whose actions come before those that are left.

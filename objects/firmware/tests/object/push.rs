@@ -23,6 +23,11 @@ struct Double(Arc<Mutex<Orders>>);
 
 struct Orders {
     inspected: Result<PackageInfo, Failure>,
+    /// How long a check takes.
+    inspection: Duration,
+    /// Checks that were begun, and the most that ran at once.
+    inspections: u32,
+    inspecting: [u32; 2],
     slot: Slot,
     installations: u32,
     restart: Result<(), &'static str>,
@@ -36,7 +41,17 @@ struct Orders {
 
 impl Backend for Double {
     async fn inspect(&self, _package: &FilePath) -> Result<PackageInfo, Failure> {
-        self.0.lock().unwrap().inspected.clone()
+        let pause = {
+            let mut orders = self.0.lock().unwrap();
+            orders.inspections += 1;
+            let [now, most] = orders.inspecting;
+            orders.inspecting = [now + 1, most.max(now + 1)];
+            orders.inspection
+        };
+        tokio::time::sleep(pause).await;
+        let mut orders = self.0.lock().unwrap();
+        orders.inspecting[0] -= 1;
+        orders.inspected.clone()
     }
 
     async fn install(&self, package: &FilePath, sink: &ProgressSink) -> Result<Installed, Failure> {
@@ -96,6 +111,9 @@ impl Machine {
     fn new() -> Self {
         let orders = Orders {
             inspected: Ok(PackageInfo::default()),
+            inspection: Duration::ZERO,
+            inspections: 0,
+            inspecting: [0; 2],
             slot: booted("A"),
             installations: 0,
             restart: Ok(()),
@@ -368,6 +386,24 @@ async fn a_package_that_is_refused_is_gone_when_its_write_is_answered() {
     assert_eq!(push(&mut agent, 0, &[7; 64], true).await, Ok(CallReply::Done));
     assert_eq!(agent.numbers().await, (0, 5));
     assert_eq!(machine.package(), None);
+}
+
+/// A server that cancels and pushes again and again piles nothing up: of the checks that
+/// wait one is left, that of the package that is there.
+#[tokio::test(start_paused = true)]
+async fn checks_of_packages_that_are_gone_do_not_pile_up() {
+    let machine = Machine::new();
+    machine.order(|orders| orders.inspection = Duration::from_secs(300));
+    let mut agent = machine.start("boot-1");
+    for _ in 0..20 {
+        assert_eq!(push(&mut agent, 0, b"package", true).await, Ok(CallReply::Done));
+        assert_eq!(agent.numbers().await, (1, 0));
+        assert_eq!(agent.execute(10).await, Ok(CallReply::Done));
+    }
+    push(&mut agent, 0, b"package", true).await.unwrap();
+    agent.until((2, 0)).await;
+    let orders = machine.orders.0.lock().unwrap();
+    assert_eq!((orders.inspections, orders.inspecting), (2, [0, 1]));
 }
 
 /// OBJ-91: what cannot be recorded is not done, and once it can be, the record follows.
