@@ -352,6 +352,7 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// For how long nothing new comes before a package is given up, where nothing else is
 /// configured: a night without network costs no download.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(24 * 3600);
-/// Time without progress is recorded in steps of this length, so that neither restarts
-/// make it last for ever nor waiting writes much.
+/// Time without progress is recorded in steps of this length, so that waiting writes
+/// little. What a restart finds of it is less by up to a step: an agent that is restarted
+/// more often than that waits for ever.
 const WAIT_STEP: Duration = Duration::from_secs(3600);

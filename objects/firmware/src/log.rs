@@ -92,7 +92,10 @@ mod tests {
             Cancelled,
             Deferred,
         ];
+        // None is left out.
+        assert_eq!(firmware::result_meaning(results.len() as i64), None);
         for (number, result) in (0..).zip(results) {
+            assert_eq!(result.number(), number);
             let journal = Journal::default();
             let subscriber = tracing_subscriber::registry().with(journal.clone());
             let record = Record { result, ..Record::default() };
