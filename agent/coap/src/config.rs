@@ -63,10 +63,10 @@ impl Config {
         self.max_transmit_span().saturating_add(MAX_LATENCY)
     }
 
-    /// The first time-out of a message, for `fraction` of 0.0..1.0.
-    pub(crate) fn first_timeout(&self, fraction: f64) -> Duration {
-        scaled(self.ack_timeout, 1.0 + (self.random_factor() - 1.0) * fraction)
-            .max(Duration::from_millis(1))
+    /// The first time-out of a message: `least`, and more for a larger `fraction` of
+    /// 0.0..1.0.
+    pub(crate) fn first_timeout(&self, least: Duration, fraction: f64) -> Duration {
+        scaled(least, 1.0 + (self.random_factor() - 1.0) * fraction).max(Duration::from_millis(1))
     }
 
     /// Longest sum of `times` time-outs that double each time.

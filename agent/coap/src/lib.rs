@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod answer;
+mod backoff;
 mod block;
 mod cache_key;
 mod config;

@@ -2,7 +2,7 @@
 //!
 //! 1. `push` queues a message; `start` sends it when fewer than NSTART are in flight,
 //!    answers first, under a message id taken at that moment.
-//! 2. Without an ACK it is repeated after a time-out that doubles, then given up.
+//! 2. Without an ACK it is repeated after time-outs, then given up (`Backoff`).
 //! 3. A request whose ACK was empty waits on for its answer, outside of NSTART.
 //! 4. A newer notification takes the place of one that waits, or of one in flight
 //!    when that would be repeated (RFC 7641 4.5.2).
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use lwm2m_model::Instant;
 
+use crate::backoff::{Backoff, Next};
 use crate::{Config, Random, RequestId, Token};
 
 /// Why a message is sent.
@@ -93,13 +94,16 @@ pub(crate) struct Queue {
     waiting: VecDeque<Outgoing>,
     /// Requests whose ACK was empty.
     acknowledged: Vec<Acknowledged>,
+    /// Least time before the first repetition of a request, if it is known to be less
+    /// than ACK_TIMEOUT.
+    request_timeout: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct InFlight {
     message: Outgoing,
     id: u16,
-    timeout: Duration,
+    backoff: Backoff,
     due: Instant,
     retransmitted: u32,
     /// A newer notification of the same observation.
@@ -165,24 +169,23 @@ impl Queue {
         let mut message = self.waiting.pop_front()?;
         let id = source.message_id();
         write_id(&mut message.datagram, id);
-        let timeout = config.first_timeout(source.random.fraction());
-        let due = now + timeout;
-        let in_flight = InFlight { message, id, timeout, due, retransmitted: 0, newer: None };
+        let early = match message.purpose {
+            Purpose::Request(_) => self.request_timeout,
+            Purpose::Notification | Purpose::Response | Purpose::FirstNotification => None,
+        };
+        let backoff = Backoff::new(early, config, source.random.fraction());
+        let due = now + backoff.timeout();
+        let in_flight = InFlight { message, id, backoff, due, retransmitted: 0, newer: None };
         let transmission = in_flight.transmission();
         self.in_flight.push(in_flight);
         Some(transmission)
     }
 
     /// Repeats a message in flight that is due, or gives it up.
-    pub(crate) fn handle_timeout(
-        &mut self,
-        now: Instant,
-        source: &mut Source,
-        config: &Config,
-    ) -> Option<Lapse> {
+    pub(crate) fn handle_timeout(&mut self, now: Instant, source: &mut Source) -> Option<Lapse> {
         let at = self.in_flight.iter().position(|in_flight| in_flight.due <= now)?;
         let in_flight = self.in_flight.get_mut(at)?;
-        if in_flight.retransmitted >= config.max_retransmit {
+        if in_flight.backoff.lapsed() == Next::GiveUp {
             return Some(Lapse::GivenUp(self.in_flight.remove(at).message));
         }
         if let Some(newer) = in_flight.newer.take() {
@@ -191,11 +194,22 @@ impl Queue {
             write_id(&mut in_flight.message.datagram, in_flight.id);
         }
         in_flight.retransmitted += 1;
-        in_flight.timeout = in_flight.timeout.saturating_mul(2);
         // From now, not from when it was due: after a suspend the missed ones
         // would all go out at once.
-        in_flight.due = now + in_flight.timeout;
+        in_flight.due = now + in_flight.backoff.timeout();
         Some(Lapse::Repeated(in_flight.transmission()))
+    }
+
+    /// The first time-out of requests that are sent from now on.
+    pub(crate) fn set_request_timeout(&mut self, timeout: Duration) {
+        self.request_timeout = Some(timeout);
+    }
+
+    /// How often a request in flight was repeated.
+    pub(crate) fn repetitions(&self, request: RequestId) -> u32 {
+        let purpose = Purpose::Request(request);
+        let sent = self.in_flight.iter().find(|sent| sent.message.purpose == purpose);
+        sent.map_or(0, |sent| sent.retransmitted)
     }
 
     /// Takes out a request whose answer is overdue.

@@ -87,7 +87,7 @@ impl Endpoint {
         while let Some(id) = self.exchanges.acknowledge_next(now) {
             self.transmit(now, empty(Kind::Acknowledgement, id));
         }
-        while let Some(lapse) = self.queue.handle_timeout(now, &mut self.source, &self.config) {
+        while let Some(lapse) = self.queue.handle_timeout(now, &mut self.source) {
             match lapse {
                 Lapse::Repeated(transmission) => {
                     self.counters.retransmissions += 1;

@@ -1,5 +1,7 @@
 //! Requests of ours and their answers (RFC 7252 4.2, 5.3).
 
+use std::time::Duration;
+
 use lwm2m_model::Instant;
 
 use super::{Endpoint, empty};
@@ -29,6 +31,24 @@ impl Endpoint {
     /// [`Config::max_body`](crate::Config::max_body) can be fetched too.
     pub fn request_block(&mut self, now: Instant, draft: Draft) -> RequestId {
         self.begin(now, draft, Wanted::Block)
+    }
+
+    /// Requests sent from now on are repeated first after `timeout` times 1.0 to
+    /// [`Config::ack_random_factor`](crate::Config::ack_random_factor), if that is earlier
+    /// than ACK_TIMEOUT says. The other repetitions follow at least twice as late each; when
+    /// the last one comes and when the request is given up do not change. Forgotten by
+    /// [`Self::reset`] and [`Self::resume`].
+    ///
+    /// It is for the caller to keep congestion in hand (RFC 7252 4.8.1): `timeout` comes
+    /// from measured round trips, and grows where requests are repeated.
+    pub fn set_request_timeout(&mut self, timeout: Duration) {
+        self.queue.set_request_timeout(timeout);
+    }
+
+    /// How often the message of this request that is under way was repeated; 0 for a
+    /// request that is not in flight.
+    pub fn repetitions(&self, request: RequestId) -> u32 {
+        self.queue.repetitions(request)
     }
 
     fn begin(&mut self, now: Instant, draft: Draft, wanted: Wanted) -> RequestId {

@@ -5,6 +5,7 @@ mod blockwise;
 mod limits;
 mod message;
 mod notifying;
+mod repeating;
 mod requesting;
 mod sending;
 mod streaming;
