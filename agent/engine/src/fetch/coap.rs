@@ -12,12 +12,14 @@
 mod receive;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use lwm2m_coap::{Block, Config, Draft, Endpoint, Event, Random, RequestId, method, option};
 use lwm2m_model::Instant;
 
 use super::answer::{Package, damaged, lost};
 use super::assembly::{Assembly, Rest};
+use super::round_trip::RoundTrip;
 use super::window::{MAX_WINDOW, Window};
 use super::{FetchFailure, FetchFailureKind, Fetched, Resume};
 
@@ -37,6 +39,7 @@ pub struct CoapFetch {
     szx: u8,
     first: First,
     window: Window,
+    round_trip: RoundTrip,
     /// Requests under way.
     asked: Vec<Asked>,
     /// What the first answer has settled.
@@ -117,6 +120,11 @@ enum Attempts {
 struct Asked {
     request: RequestId,
     offset: u64,
+    sent: Instant,
+    /// How long the last of its messages waits, without jitter.
+    timeout: Duration,
+    /// How often it was sent again.
+    repetitions: u32,
 }
 
 impl CoapFetch {
@@ -131,6 +139,7 @@ impl CoapFetch {
             szx: Block::MAX_SZX,
             first: First::Block,
             window: Window::new(),
+            round_trip: RoundTrip::new(Config::default().ack_timeout),
             asked: Vec::new(),
             package: None,
             assembly: Assembly::new(0, 0),
@@ -151,11 +160,8 @@ impl CoapFetch {
         match input {
             CoapFetchInput::Time => {
                 if let Some(endpoint) = &mut self.endpoint {
-                    let before = endpoint.counters().retransmissions;
                     endpoint.handle_timeout(now);
-                    for _ in before..endpoint.counters().retransmissions {
-                        self.window.retransmitted();
-                    }
+                    self.count_repetitions();
                 }
             }
             CoapFetchInput::LinkUp { max_datagram } => self.link_up(max_datagram),
@@ -189,6 +195,19 @@ impl CoapFetch {
     pub fn next_timeout(&self) -> Option<Instant> {
         let endpoint = self.endpoint.as_ref().filter(|_| self.end.is_none() && !self.is_over);
         endpoint.and_then(Endpoint::next_timeout)
+    }
+
+    /// Looks which requests were sent again.
+    fn count_repetitions(&mut self) {
+        let Some(endpoint) = &self.endpoint else { return };
+        for asked in &mut self.asked {
+            while asked.repetitions < endpoint.repetitions(asked.request) {
+                asked.repetitions += 1;
+                self.window.retransmitted();
+                self.round_trip.repeated(asked.timeout);
+                asked.timeout = asked.timeout.saturating_mul(2);
+            }
+        }
     }
 
     fn link_up(&mut self, max_datagram: usize) {
@@ -270,8 +289,10 @@ impl CoapFetch {
             draft = draft.option_uint(option::SIZE2, 0);
         }
         if let Some(endpoint) = &mut self.endpoint {
+            let timeout = self.round_trip.timeout();
+            endpoint.set_request_timeout(timeout);
             let request = endpoint.request_block(now, draft);
-            self.asked.push(Asked { request, offset });
+            self.asked.push(Asked { request, offset, sent: now, timeout, repetitions: 0 });
         }
     }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod assembly;
 mod coap;
+mod round_trip;
 mod window;
 
 pub use coap::{CoapFetch, CoapFetchInput, CoapFetchOutput, CoapTarget};

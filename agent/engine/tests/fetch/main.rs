@@ -5,3 +5,4 @@ mod failures;
 mod resuming;
 mod rough;
 mod support;
+mod timing;

@@ -18,6 +18,9 @@ impl CoapFetch {
         match endpoint.handle_datagram(now, bytes) {
             Some(Incoming::Response { request, message }) => {
                 if let Some(asked) = self.take_asked(request) {
+                    if asked.repetitions == 0 {
+                        self.round_trip.measured(now - asked.sent);
+                    }
                     self.answered(asked, &message);
                 }
             }
