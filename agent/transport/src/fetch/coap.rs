@@ -11,6 +11,7 @@ use lwm2m_engine::{
 };
 use tokio::sync::mpsc;
 
+use super::reference::remove_dots;
 use super::{Origin, PackageScheme, PackageUri};
 use crate::uri::percent_decoded;
 use crate::{
@@ -116,25 +117,13 @@ impl Place {
 }
 
 /// The segments of a path that begins with a slash, without `.` and `..`, which no Uri-Path
-/// may be (RFC 7252 5.10.1, RFC 3986 5.2.4). A slash alone is no segment.
+/// may be (RFC 7252 5.10.1), not even encoded. A slash alone is no segment.
 fn segments(
     path: &str,
     decoded: impl Fn(&str) -> Result<String, FetchFailure>,
 ) -> Result<Vec<String>, FetchFailure> {
-    let mut segments: Vec<String> = Vec::new();
-    let mut is_folder = false;
-    for segment in path.split('/').skip(1) {
-        let segment = decoded(segment)?;
-        is_folder = matches!(segment.as_str(), "." | "..");
-        match segment.as_str() {
-            "." => {}
-            ".." => drop(segments.pop()),
-            _ => segments.push(segment),
-        }
-    }
-    if is_folder {
-        segments.push(String::new());
-    }
+    let decoded: Result<Vec<String>, _> = path.split('/').skip(1).map(decoded).collect();
+    let mut segments = remove_dots(decoded?);
     if segments.iter().all(String::is_empty) && segments.len() == 1 {
         segments.clear();
     }

@@ -43,22 +43,27 @@ fn split_query(target: &str) -> (&str, &str) {
     target.split_at(target.find('?').unwrap_or(target.len()))
 }
 
-/// An absolute path without its `.` and `..` (RFC 3986 5.2.4).
+/// An absolute path without its `.` and `..`.
 fn without_dots(path: &str) -> String {
-    let mut segments: Vec<&str> = Vec::new();
+    format!("/{}", remove_dots(path.split('/').skip(1)).join("/"))
+}
+
+/// Segments of an absolute path without `.` and `..` (RFC 3986 5.2.4).
+pub(super) fn remove_dots<S: AsRef<str> + Default>(path: impl IntoIterator<Item = S>) -> Vec<S> {
+    let mut segments = Vec::new();
     let mut is_folder = false;
-    for segment in path.split('/').skip(1) {
-        is_folder = matches!(segment, "." | "..");
-        match segment {
+    for segment in path {
+        is_folder = matches!(segment.as_ref(), "." | "..");
+        match segment.as_ref() {
             "." => {}
             ".." => drop(segments.pop()),
-            plain => segments.push(plain),
+            _ => segments.push(segment),
         }
     }
     if is_folder {
-        segments.push("");
+        segments.push(S::default());
     }
-    format!("/{}", segments.join("/"))
+    segments
 }
 
 #[cfg(test)]
