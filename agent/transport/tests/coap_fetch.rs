@@ -55,7 +55,7 @@ async fn who_takes_nothing_any_more_ends_the_fetch_and_so_does_who_drops_it() {
     let resume = Some(Resume { offset: 7, etag: vec![1] });
     let source = CoapSource::default();
     let ended = tokio::time::timeout(LIMIT, source.fetch(&uri, resume, out)).await.unwrap();
-    assert_eq!(ended.unwrap_err().cause, "nobody takes the package");
+    assert_eq!(ended.unwrap_err().cause, "nobody takes the package any more");
 
     let (out, mut parts) = mpsc::channel(1);
     let mut tasks = JoinSet::new();

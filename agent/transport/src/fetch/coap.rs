@@ -12,7 +12,7 @@ use lwm2m_engine::{
 use tokio::sync::mpsc;
 
 use super::reference::remove_dots;
-use super::{Origin, PackageScheme, PackageUri};
+use super::{Origin, PackageScheme, PackageUri, unwanted};
 use crate::uri::percent_decoded;
 use crate::{
     BootTimer, DownKind, Host, LinkEvent, LinkSecurity, Links, LinksConfig, MAX_URI, clock,
@@ -202,10 +202,6 @@ fn input(event: LinkEvent<'_>) -> CoapFetchInput<'_> {
             CoapFetchInput::LinkDown(FetchFailure::new(kind, reason))
         }
     }
-}
-
-fn unwanted() -> FetchFailure {
-    FetchFailure::new(Lost, "nobody takes the package")
 }
 
 /// Tokens must not be guessed (RFC 7252 5.3.1).

@@ -16,7 +16,9 @@ use tokio::sync::mpsc;
 use super::answer::{Answer, Package, is_strong, judge};
 use super::connect::connect;
 use super::exchange::Exchange;
-use super::{CredentialsError, OriginCredentials, PackageScheme, PackageUri, PackageUriError};
+use super::{
+    CredentialsError, OriginCredentials, PackageScheme, PackageUri, PackageUriError, unwanted,
+};
 
 use FetchFailureKind::{Damaged, InvalidUri, Lost};
 
@@ -149,7 +151,7 @@ async fn hand_over(
 
 async fn give(out: &mpsc::Sender<Fetched>, fetched: Fetched) -> Result<(), FetchFailure> {
     let given = out.send(fetched).await;
-    given.map_err(|_| FetchFailure::new(Lost, "nobody takes the package any more"))
+    given.map_err(|_| unwanted())
 }
 
 fn request(
