@@ -6,14 +6,14 @@
 //! line feed at the end included.
 
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::file::{self, FileError};
 use crate::psk::check_key_length;
 use crate::{PskError, Secret, SecretError};
 
@@ -229,11 +229,15 @@ fn read(path: &Path, access: Access) -> Result<Secret, KeyError> {
 /// Reads a file as it is.
 fn read_bytes(path: &Path, access: Access, max: usize) -> Result<Secret, KeyError> {
     let failed = |cause| KeyError::Read { path: path.to_owned(), cause };
-    // Asked before it is opened, since opening a pipe would wait for a writer,
-    // and again after, since another file may stand there by then.
-    check(path, &fs::metadata(path).map_err(failed)?, access)?;
-    let file = File::open(path).map_err(failed)?;
-    check(path, &file.metadata().map_err(failed)?, access)?;
+    let refused = match access {
+        Access::OwnerAlone => OTHERS,
+        Access::Anybody => 0,
+    };
+    let file = file::open(path, refused).map_err(|error| match error {
+        FileError::System(cause) => failed(cause),
+        FileError::NotAFile => KeyError::NotAFile { path: path.to_owned() },
+        FileError::Mode(mode) => KeyError::Mode { path: path.to_owned(), mode },
+    })?;
     // Full capacity at once: a vector that grows leaves its old memory behind.
     let mut content = Zeroizing::new(Vec::with_capacity(max + 1));
     file.take(max as u64 + 1).read_to_end(&mut content).map_err(failed)?;
@@ -241,17 +245,6 @@ fn read_bytes(path: &Path, access: Access, max: usize) -> Result<Secret, KeyErro
         return Err(KeyError::TooLong { path: path.to_owned(), max });
     }
     Ok(Secret::new(content.to_vec()))
-}
-
-fn check(path: &Path, metadata: &Metadata, access: Access) -> Result<(), KeyError> {
-    if !metadata.is_file() {
-        return Err(KeyError::NotAFile { path: path.to_owned() });
-    }
-    let mode = metadata.permissions().mode() & 0o7777;
-    if access == Access::OwnerAlone && mode & OTHERS != 0 {
-        return Err(KeyError::Mode { path: path.to_owned(), mode });
-    }
-    Ok(())
 }
 
 /// Reading and writing by group and others.
@@ -266,6 +259,7 @@ const MAX_FILE: usize = 1024;
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     use tempfile::TempDir;
 

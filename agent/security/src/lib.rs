@@ -10,6 +10,7 @@
 mod alert;
 mod dtls;
 mod error;
+mod file;
 mod key_source;
 mod link;
 mod openssl_backend;
@@ -38,4 +39,4 @@ pub use secret::{Secret, SecretError};
 pub use server::{DtlsServerContext, DtlsServerLink, PskLookup, ServerConfig};
 pub use stream::SecureStream;
 pub use suite::Suite;
-pub use tls::{ClientCertificate, TlsClient, TlsError, Trust};
+pub use tls::{ClientCertificate, MAX_AUTHORITIES, TlsClient, TlsError, Trust};

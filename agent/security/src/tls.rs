@@ -4,8 +4,7 @@
 //! who serves a package decides what the device runs.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
@@ -20,6 +19,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_openssl::SslStream;
 
+use crate::file::{self, FileError};
 use crate::stream::Endless;
 use crate::{Alert, Secret, SecureStream};
 
@@ -36,7 +36,7 @@ impl TlsClient {
     ///
     /// # Errors
     ///
-    /// [`TlsError::TrustFile`], [`TlsError::TrustPem`], or the library failed.
+    /// A `Trust` variant of [`TlsError`], or the library failed.
     pub fn new(trust: &Trust, certificate: Option<&ClientCertificate>) -> Result<Self, TlsError> {
         let mut builder = SslConnector::builder(SslMethod::tls_client())?;
         builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
@@ -140,6 +140,12 @@ pub enum TlsError {
         /// The system's reason.
         cause: io::Error,
     },
+    /// The file of authorities is a directory, device, pipe or socket.
+    #[error("{} is not a regular file", .0.display())]
+    TrustNotAFile(PathBuf),
+    /// The file of authorities is longer than [`MAX_AUTHORITIES`].
+    #[error("{} is longer than {MAX_AUTHORITIES} bytes: not a list of authorities", .0.display())]
+    TrustTooLong(PathBuf),
     /// The file of authorities has none.
     #[error("{} holds no certificates in PEM", .0.display())]
     TrustPem(PathBuf),
@@ -190,8 +196,16 @@ fn trust_system(builder: &mut SslConnectorBuilder) -> Result<(), TlsError> {
 }
 
 fn trust_file(builder: &mut SslConnectorBuilder, path: &Path) -> Result<(), TlsError> {
-    let pem =
-        fs::read(path).map_err(|cause| TlsError::TrustFile { path: path.to_owned(), cause })?;
+    let failed = |cause| TlsError::TrustFile { path: path.to_owned(), cause };
+    let file = file::open(path, 0).map_err(|error| match error {
+        FileError::System(cause) => failed(cause),
+        FileError::NotAFile | FileError::Mode(_) => TlsError::TrustNotAFile(path.to_owned()),
+    })?;
+    let mut pem = Vec::new();
+    file.take(MAX_AUTHORITIES as u64 + 1).read_to_end(&mut pem).map_err(failed)?;
+    if pem.len() > MAX_AUTHORITIES {
+        return Err(TlsError::TrustTooLong(path.to_owned()));
+    }
     let authorities = X509::stack_from_pem(&pem)
         .ok()
         .filter(|authorities| !authorities.is_empty())
@@ -225,6 +239,9 @@ fn explain(error: &SslError, verified: X509VerifyResult) -> TlsError {
 
 /// `X509_V_ERR_CERT_NOT_YET_VALID` and `X509_V_ERR_CERT_HAS_EXPIRED`.
 const TIME_REASONS: [i32; 2] = [9, 10];
+
+/// Most bytes of a file of authorities; those that browsers trust are 220 KiB.
+pub const MAX_AUTHORITIES: usize = 1024 * 1024;
 
 /// Where distributions keep all authorities in one file.
 const BUNDLES: [&str; 4] = [

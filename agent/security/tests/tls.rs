@@ -5,7 +5,9 @@ mod authority;
 use std::pin::Pin;
 
 use authority::{Authority, Certified};
-use lwm2m_security::{ClientCertificate, Secret, SecureStream, TlsClient, TlsError, Trust};
+use lwm2m_security::{
+    ClientCertificate, MAX_AUTHORITIES, Secret, SecureStream, TlsClient, TlsError, Trust,
+};
 use openssl::ssl::{
     Ssl, SslAcceptor, SslAcceptorBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion,
 };
@@ -157,6 +159,13 @@ fn files_and_keys_that_are_none_are_clear_errors() {
     let empty = dir.path().join("empty");
     std::fs::write(&empty, "nothing\n").unwrap();
     let error = |path| TlsClient::new(&Trust::File(path), None).unwrap_err().to_string();
+    // Opening a pipe would wait for a writer.
+    let (pipe, huge) = (dir.path().join("pipe"), dir.path().join("huge"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::File::create(&huge).unwrap().set_len(MAX_AUTHORITIES as u64 + 1).unwrap();
+    assert!(error(pipe).ends_with("/pipe is not a regular file"));
+    assert!(error(huge).contains("/huge is longer than 1048576 bytes"));
+    assert!(error("/dev/zero".into()).ends_with("/dev/zero is not a regular file"));
     assert!(error(missing).starts_with("cannot read the authorities in /"));
     assert!(error(empty).ends_with("/empty holds no certificates in PEM"));
 
