@@ -6,8 +6,8 @@ use std::time::Duration;
 use lwm2m_model::Version;
 use lwm2m_model::record::{BootId, Fingerprint};
 
-/// What is fixed when the engine is made.
-#[derive(Debug, Clone, PartialEq)]
+/// What is fixed when the engine is made. It has no `Debug`, which would show the seed.
+#[derive(Clone, PartialEq)]
 pub struct EngineConfig {
     /// Endpoint Client Name (Core 2.3).
     pub endpoint: String,

@@ -8,7 +8,6 @@ use crate::{Manner, Network, Security};
 
 /// What a story starts from; the default is a device without security or queue mode,
 /// a good network, and a server that accepts every version.
-#[derive(Debug)]
 pub struct Setup {
     /// Seed of every chance.
     pub seed: u64,
