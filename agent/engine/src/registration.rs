@@ -8,18 +8,21 @@
 //! 6. An Update refused: Register anew over the same link.
 //! 7. No answer, or the link ends: back to 2, then to 1.
 //! 8. De-register: on Disable, and on an orderly stop if asked to.
+//!
+//! `update` has 5 and 6, `deregister` has 8.
+
+mod deregister;
+mod update;
 
 use std::time::Duration;
 
 use lwm2m_coap::{Draft, Message, RequestId, method, option};
-use lwm2m_model::record::{Fingerprint, Key};
-use lwm2m_model::{Code, ContentFormat, Instant, Path, Version};
+use lwm2m_model::record::Key;
+use lwm2m_model::{Code, ContentFormat, Instant, Version};
 
 use crate::engine::Engine;
-use crate::server::{Announced, OwnOperation, Phase, Registration, Server, Then};
-use crate::{
-    Continuity, Deregister, Direction, Event, LinkId, MessageRecord, Output, Reason, object_list,
-};
+use crate::server::{OwnOperation, Phase, Registration, Server};
+use crate::{Continuity, Direction, Event, LinkId, MessageRecord, Output, Reason};
 
 impl Engine {
     // 1, 2: waiting and connecting.
@@ -252,142 +255,6 @@ impl Engine {
             .find(|version| *version < refused && *version >= self.config.min_version)
     }
 
-    // 5, 6: Update.
-
-    /// Something that the server knows has changed: an Update is due at `at`.
-    pub(crate) fn update_due(&mut self, id: u16, at: Instant) {
-        if let Some(server) = self.servers.get_mut(&id) {
-            server.update_at = Some(server.update_at.map_or(at, |before| before.min(at)));
-        }
-    }
-
-    /// The operator wants an Update: now, or an attempt now if there is no
-    /// registration to update.
-    pub(crate) fn update_now(&mut self, id: u16) {
-        let now = self.now.boot;
-        self.update_due(id, now);
-        if let Some(Server { phase: Phase::Waiting { until }, .. }) = self.servers.get_mut(&id) {
-            *until = now;
-        }
-    }
-
-    /// Sends an Update with what has changed and nothing else (CORE-101).
-    pub(crate) fn send_update(&mut self, id: u16) {
-        let now = self.now.boot;
-        self.wake(id);
-        let Some(told) = self.announced(id) else { return };
-        let Some(server) = self.servers.get_mut(&id) else { return };
-        if server.endpoint.is_none() {
-            return self.open_link(id); // lost during sleep; the Update follows
-        }
-        let objects = object_list::write(&self.objects, server.version);
-        let binding = server.binding_mode(&self.config.bindings);
-        let (Some(registration), Some(endpoint)) = (&server.registration, &mut server.endpoint)
-        else {
-            return;
-        };
-        let mut draft =
-            registration.location.iter().fold(Draft::new(method::POST), |draft, segment| {
-                draft.option(option::URI_PATH, segment.as_bytes())
-            });
-        let mut query = Vec::new();
-        if told.lifetime != registration.known.lifetime {
-            query.push(format!("lt={}", told.lifetime));
-        }
-        if told.binding != registration.known.binding {
-            query.push(format!("b={binding}"));
-        }
-        for parameter in &query {
-            draft = draft.option(option::URI_QUERY, parameter.as_bytes());
-        }
-        let objects = (told.objects != registration.known.objects).then_some(objects);
-        if let Some(objects) = &objects {
-            draft = draft.content(ContentFormat::LINK, objects.clone().into_bytes());
-        }
-        server.told = Some(told);
-        let request = endpoint.request(now, draft);
-        server.phase = Phase::Registered { update: Some(request), asleep: false };
-        server.update_at = None;
-        let format = objects.is_some().then_some(ContentFormat::LINK);
-        self.record_sent(id, OwnOperation::Update, query.join("&"), format, || {
-            objects.unwrap_or_default().into_bytes()
-        });
-    }
-
-    fn update_answered(&mut self, id: u16, message: &Message<'_>) {
-        let now = self.now.boot;
-        if message.code == Code::CHANGED {
-            let Some(server) = self.servers.get_mut(&id) else { return };
-            server.phase = Phase::Registered { update: None, asleep: false };
-            let mut event = Event::Updated { server: id };
-            if let Some(registration) = &mut server.registration {
-                registration.confirmed = now;
-                if std::mem::take(&mut registration.is_restored) {
-                    event = Event::Resumed {
-                        server: id,
-                        version: server.version,
-                        lifetime: server.account.lifetime,
-                        location: format!("/{}", registration.location.join("/")),
-                    };
-                }
-                if let Some(told) = server.told.take().filter(|told| *told != registration.known) {
-                    registration.known = told;
-                    self.persistence.mark(Key::Registration(id));
-                }
-            }
-            self.tell_what_changed(id);
-            self.succeeded(id);
-            self.outputs.push_back(Output::Event(event));
-        } else {
-            // TRN-10: whatever the refusal, a full Register before anything else.
-            let reason = format!("Update refused with {} {}", message.code, message.code.name());
-            self.outputs.push_back(Output::Event(Event::AttemptFailed {
-                server: id,
-                reason: reason.into(),
-                next: None,
-            }));
-            self.send_register(id);
-        }
-    }
-
-    /// What the server does not know yet is told next.
-    pub(crate) fn tell_what_changed(&mut self, id: u16) {
-        let current = self.announced(id);
-        let known = self.servers.get(&id).and_then(|server| server.registration.as_ref());
-        if known.is_some_and(|known| Some(&known.known) != current.as_ref()) {
-            self.update_due(id, self.now.boot);
-        }
-    }
-
-    fn object_list(&self, id: u16) -> String {
-        let server = self.servers.get(&id);
-        server.map_or_else(String::new, |it| object_list::write(&self.objects, it.version))
-    }
-
-    /// What the server has to know now.
-    fn announced(&self, id: u16) -> Option<Announced> {
-        let server = self.servers.get(&id)?;
-        Some(Announced {
-            lifetime: server.account.lifetime,
-            binding: server.account.binding_text(server.version),
-            objects: Fingerprint::of([self.object_list(id).as_bytes()]),
-        })
-    }
-
-    /// Server accounts or object instances are others than before: one Update
-    /// tells every server, shortly, so that changes that come together go together.
-    pub(crate) fn object_list_changed(&mut self) {
-        let at = self.now.boot + OBJECT_LIST_SETTLES;
-        let ids: Vec<u16> = self.servers.keys().copied().collect();
-        for id in ids {
-            let current = self.announced(id);
-            let known = self.servers.get(&id).and_then(|server| server.registration.as_ref());
-            if known.is_some_and(|known| Some(&known.known) != current.as_ref()) {
-                self.update_due(id, at);
-            }
-        }
-    }
-
     // 7: answers and failures.
 
     /// A response to Register, Update or De-register.
@@ -468,96 +335,6 @@ impl Engine {
         self.resume_observations_of(id);
     }
 
-    // 8: De-register.
-
-    /// De-registers and then keeps silent, or stops.
-    pub(crate) fn send_deregister(&mut self, id: u16, then: Then) {
-        let now = self.now.boot;
-        let Some(server) = self.servers.get_mut(&id) else { return };
-        let (Some(registration), Some(endpoint)) = (&server.registration, &mut server.endpoint)
-        else {
-            return self.farewell_over(id, then);
-        };
-        let draft =
-            registration.location.iter().fold(Draft::new(method::DELETE), |draft, segment| {
-                draft.option(option::URI_PATH, segment.as_bytes())
-            });
-        let request = endpoint.request(now, draft);
-        server.phase = Phase::Deregistering { request, until: now + FAREWELL_LIMIT, then };
-        let operation = OwnOperation::Deregister(then);
-        self.record_sent(id, operation, String::new(), None, Vec::new);
-    }
-
-    fn farewell_over(&mut self, id: u16, then: Then) {
-        let storing =
-            self.servers.get(&id).is_some_and(|server| server.account.notification_storing);
-        // Their tokens are void, but what they would tell is kept (OBJ-43).
-        if then != Then::Disable || !storing {
-            self.end_observations_of(id, "the registration is over");
-        }
-        self.close_link(id);
-        let Some(server) = self.servers.get_mut(&id) else { return };
-        let had_registration = server.registration.take().is_some();
-        let attached = server.attached.below(&Path::root()).cloned().collect::<Vec<_>>();
-        let reason = match then {
-            Then::Stop => {
-                server.phase = Phase::Stopped;
-                "the agent stops"
-            }
-            Then::Remove => {
-                self.servers.remove(&id);
-                for path in attached {
-                    self.mark(Key::Attached(id, path));
-                }
-                self.mark(Key::Account(id));
-                self.mark(Key::Session(id));
-                self.list_accounts();
-                "the account was removed"
-            }
-            Then::Disable => {
-                let timeout = Duration::from_secs(u64::from(server.account.disable_timeout));
-                let until = self.now.boot + timeout;
-                server.phase = Phase::Disabled { until };
-                self.outputs.push_back(Output::Event(Event::Disabled { server: id, until }));
-                "the server disabled itself"
-            }
-            Then::BeginAnew => {
-                server.begin_anew(self.config.version, self.now.boot);
-                if self.stopping {
-                    server.phase = Phase::Stopped;
-                }
-                self.outputs.push_back(Output::ForgetLinks { server: id });
-                self.mark(Key::Session(id));
-                "the device forgets what the server wrote"
-            }
-        };
-        if had_registration {
-            self.mark(Key::Registration(id));
-            let event = Event::Deregistered { server: id, reason: reason.into() };
-            self.outputs.push_back(Output::Event(event));
-        }
-    }
-
-    /// An orderly stop of all accounts.
-    pub(crate) fn stop(&mut self, deregister: Deregister) {
-        self.stopping = true;
-        let ids: Vec<u16> = self.servers.keys().copied().collect();
-        for id in ids {
-            let registered = self.servers.get(&id).is_some_and(Server::is_registered);
-            if deregister == Deregister::Yes && registered {
-                self.wake(id);
-                self.send_deregister(id, Then::Stop);
-            } else if let Some(server) = self.servers.get_mut(&id) {
-                server.phase = Phase::Stopped;
-                if server.registration.is_some() {
-                    // The status shows when it was last answered, also after a restart.
-                    self.persistence.mark(Key::Registration(id));
-                }
-                self.close_link(id);
-            }
-        }
-    }
-
     // The conversation, for those who listen.
 
     fn record_sent(
@@ -610,9 +387,5 @@ enum Pause {
 
 /// A back-off is lengthened by up to this share.
 const MAX_JITTER: f64 = 0.1;
-/// A De-register that is not answered so long is over all the same.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
-/// Changes of the object list within this time are one Update.
-const OBJECT_LIST_SETTLES: Duration = Duration::from_secs(1);
 /// Characters of a server's diagnostic text that we repeat.
 const MAX_DIAGNOSTIC: usize = 120;
