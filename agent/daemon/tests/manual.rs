@@ -1,9 +1,11 @@
-//! The manual page of the configuration against what it describes: every key of
-//! the schema, every limit that is a public constant.
+//! The manual pages and the configuration of the package against what they describe:
+//! every key of the schema, every limit that is a public constant, every command and
+//! option of the programs.
 
 use std::collections::BTreeSet;
 
-use lwm2md::config::schema;
+use clap::{Command, CommandFactory};
+use lwm2md::config::{load, schema};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../packaging/man/lwm2md.yaml.5");
@@ -61,4 +63,78 @@ fn the_limits_of_the_manual_are_those_of_the_code() {
         let row = format!("{what}|{limit}|");
         assert!(PAGE.lines().any(|line| line.starts_with(&row)), "no row \"{row}\"");
     }
+}
+
+/// The commands below one, `firmware accept`, and the options of all.
+fn usage(command: &Command, before: &str, found: &mut BTreeSet<String>) {
+    for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+        found.extend(argument.get_long().map(|long| format!("--{long}")));
+        found.extend(argument.get_short().map(|short| format!("-{short}")));
+    }
+    // `help` repeats the others.
+    for below in command.get_subcommands() {
+        let name = format!("{before}{}", below.get_name());
+        if below.get_name() == "help" {
+            found.extend(before.is_empty().then_some(name));
+        } else {
+            usage(below, &format!("{name} "), found);
+            found.insert(name);
+        }
+    }
+}
+
+/// What the headings of a page name: in COMMANDS a command, elsewhere an option.
+fn named(page: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let (mut section, mut is_heading) = ("", false);
+    for line in page.lines() {
+        section = line.strip_prefix(".SH ").unwrap_or(section);
+        let plain = line.replace('\\', "");
+        let words: Vec<&str> =
+            plain.split([' ', '"', ',']).filter(|word| !word.is_empty()).collect();
+        let is_word = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        match words.as_slice() {
+            [macro_name, rest @ ..] if is_heading && macro_name.starts_with(".B") => {
+                let options = rest.iter().filter(|word| word.starts_with('-'));
+                found.extend(options.map(ToString::to_string));
+                let command: Vec<&str> = rest.iter().take_while(is_word).copied().collect();
+                if section == "COMMANDS" && !rest[0].starts_with('-') {
+                    found.insert(command.join(" "));
+                }
+            }
+            _ => {}
+        }
+        is_heading = line == ".TP";
+    }
+    found
+}
+
+#[test]
+fn the_manual_names_every_command_and_option_and_nothing_else() {
+    let daemon = include_str!("../../../packaging/man/lwm2md.8");
+    let ctl = include_str!("../../../packaging/man/lwm2mctl.1");
+    for (mut command, page) in [(lwm2md::cli::Cli::command(), daemon), (lwm2mctl::command(), ctl)] {
+        command.build();
+        let mut wanted = BTreeSet::new();
+        usage(&command, "", &mut wanted);
+        assert!(wanted.len() > 10, "{wanted:?}");
+        assert_eq!(named(page), wanted, "{}", command.get_name());
+    }
+}
+
+#[test]
+fn the_configuration_of_the_package_is_an_example_that_sets_nothing() {
+    let text = include_str!("../../../packaging/lwm2md.yaml");
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "it sets something");
+    let is_prose = |line: &&str| *line == "#" || line.starts_with("# ");
+    let example: Vec<&str> = text
+        .lines()
+        .filter(|line| !is_prose(line) || line.starts_with("#  "))
+        .map(|line| line.trim_start_matches('#'))
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lwm2md.yaml");
+    std::fs::write(&file, example.join("\n")).unwrap();
+    let config = load(&[file]).unwrap();
+    assert_eq!((config.servers.len(), config.endpoint), (1, None));
 }
