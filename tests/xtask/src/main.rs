@@ -5,6 +5,7 @@
 mod demo;
 mod fuzz;
 mod graph;
+mod package;
 mod packages;
 mod requirements;
 mod run;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::run_targets(&rest),
         "requirements" => requirements::run(&rest),
         "system-test" => system::run_test(&rest),
+        "package" => package::run(&rest),
         "bench" => tests::bench(&rest),
         "help" | "--help" | "-h" | "" => {
             eprintln!("{HELP}");
@@ -61,4 +63,6 @@ cargo xtask TASK
   system-test vm [SCENARIO...]
                 updates of a whole device in a virtual machine (as root; 20 minutes without
                 KVM); the scenarios that hold one of the words, or all
+  package [--revision REVISION]
+                a .deb and an .rpm in the directory `package` of what cargo builds
   bench [ARGS]  figures of speed and memory of the release build";

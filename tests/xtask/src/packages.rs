@@ -11,6 +11,8 @@ pub(crate) enum Purpose {
     Build,
     /// All tests too.
     Tests,
+    /// Building the packages.
+    Packages,
     /// The virtual machine of the system tests.
     Machine,
 }
@@ -53,6 +55,7 @@ fn wanted(purpose: Purpose) -> Vec<&'static str> {
     match purpose {
         Purpose::Build => BUILD.to_vec(),
         Purpose::Tests => [BUILD, TESTS].concat(),
+        Purpose::Packages => [BUILD, PACKAGES].concat(),
         Purpose::Machine => [BUILD, MACHINE].concat(),
     }
 }
@@ -93,6 +96,8 @@ const TESTS: &[&str] = &[
     "strace",
     "tzdata",
 ];
+/// For the dependencies on shared objects, and to look into an .rpm.
+const PACKAGES: &[&str] = &["dpkg-dev", "git", "gzip", "rpm"];
 /// To make the disk of a device with GRUB and two slots, and to run it.
 const MACHINE: &[&str] = &[
     "e2fsprogs",
