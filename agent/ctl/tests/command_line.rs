@@ -115,15 +115,15 @@ OBJECT  NAME          VERSION  INSTANCES
         ),
     ];
     for (arguments, expected) in cases {
-        let (code, out, err) = run(&bus.address, arguments);
+        let (code, out, err) = run(bus.address(), arguments);
         assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""), "{arguments:?}");
     }
-    let (code, out, _) = run(&bus.address, &["status", "--json"]);
+    let (code, out, _) = run(bus.address(), &["status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(code, 0);
     assert_eq!(status["servers"][0]["next_in"], 60);
     assert_eq!(status["servers"][0]["registered_for"], serde_json::Value::Null);
-    let (_, out, _) = run(&bus.address, &["servers", "--json"]);
+    let (_, out, _) = run(bus.address(), &["servers", "--json"]);
     let servers: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(servers[0]["state"], "waiting");
 
@@ -167,7 +167,7 @@ fn refusals_are_one_line_and_an_exit_code() {
     ];
     for (arguments, code, message) in cases {
         assert_eq!(
-            run(&bus.address, arguments),
+            run(bus.address(), arguments),
             (code, String::new(), message.to_owned()),
             "{arguments:?}"
         );
@@ -218,11 +218,11 @@ fn an_unreachable_daemon_is_named_with_its_bus() {
 
     let Some(bus) = Bus::start() else { return };
     for command in [&["status"][..], &["monitor"], &["observe", "/3/0/9"]] {
-        let (code, out, err) = run(&bus.address, command);
+        let (code, out, err) = run(bus.address(), command);
         let expected = format!(
             "lwm2mctl: lwm2md is not on the bus {}; start it (systemctl start lwm2md), or say on \
              which bus it is with --bus\n",
-            bus.address
+            bus.address()
         );
         assert_eq!((code, out.as_str(), err), (3, "", expected), "{command:?}");
     }
@@ -233,7 +233,7 @@ fn ctrl_c_cancels_the_observation_and_is_no_failure() {
     let Some(bus) = Bus::start() else { return };
     let agent = FakeAgent::start(&bus);
     let mut program = Command::new(env!("CARGO_BIN_EXE_lwm2mctl"))
-        .args(["--bus", &bus.address, "observe", "/3/0/9"])
+        .args(["--bus", bus.address(), "observe", "/3/0/9"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -251,7 +251,7 @@ fn a_daemon_that_leaves_ends_the_stream() {
     let Some(bus) = Bus::start() else { return };
     let agent = FakeAgent::start(&bus);
     let mut program = Command::new(env!("CARGO_BIN_EXE_lwm2mctl"))
-        .args(["--bus", &bus.address, "monitor"])
+        .args(["--bus", bus.address(), "monitor"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -269,7 +269,7 @@ fn a_closed_pipe_is_no_failure() {
     let Some(bus) = Bus::start() else { return };
     let _agent = FakeAgent::start(&bus);
     let mut program = Command::new(env!("CARGO_BIN_EXE_lwm2mctl"))
-        .args(["--bus", &bus.address, "monitor"])
+        .args(["--bus", bus.address(), "monitor"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -72,15 +72,15 @@ URI     coap://h/x
 ";
     // Nothing is under way, so that there is nothing to follow.
     for arguments in [&["firmware"][..], &["firmware", "--follow"]] {
-        assert_eq!(run(&bus.address, arguments), (0, expected.into(), String::new()));
+        assert_eq!(run(bus.address(), arguments), (0, expected.into(), String::new()));
     }
-    let (code, out, _) = run(&bus.address, &["firmware", "--json"]);
+    let (code, out, _) = run(bus.address(), &["firmware", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, json["cause"].as_str()), (0, Some("the signature is wrong")));
     assert_eq!((&json["consent_within"], &json["percent"]), (&json["null"], &json["null"]));
 
     let refused = (5, String::new(), "lwm2mctl: no update waits for consent\n".into());
-    assert_eq!(run(&bus.address, &["firmware", "accept"]), refused);
+    assert_eq!(run(bus.address(), &["firmware", "accept"]), refused);
     drop(agent);
 }
 
@@ -90,13 +90,13 @@ fn consent_is_asked_for_and_given() {
     let Some(bus) = Bus::start() else { return };
     let waiting = FirmwareStatus { consent_within: Some(3120), ..status(2, 11) };
     let agent = FakeAgent::start_with(&bus, vec![waiting]);
-    let (code, out, _) = run(&bus.address, &["firmware"]);
+    let (code, out, _) = run(bus.address(), &["firmware"]);
     assert_eq!(code, 0);
     assert!(out.contains("waits for your consent, and begins by itself in 52 min;\n"), "{out}");
-    let (code, out, err) = run(&bus.address, &["firmware", "accept"]);
+    let (code, out, err) = run(bus.address(), &["firmware", "accept"]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(out, "the update begins; lwm2mctl firmware --follow shows it\n");
-    let accepted = run(&bus.address, &["firmware", "accept", "--json"]);
+    let accepted = run(bus.address(), &["firmware", "accept", "--json"]);
     assert_eq!(accepted, (0, "{\"done\":true}\n".into(), String::new()));
     assert_eq!(agent.calls(), ["accept", "accept"]);
 }
@@ -105,7 +105,7 @@ fn consent_is_asked_for_and_given() {
 fn a_pipe_gets_a_line_for_each_step() {
     let Some(bus) = Bus::start() else { return };
     let _agent = FakeAgent::start_with(&bus, whole_update());
-    let (code, out, err) = run(&bus.address, &["firmware", "--follow"]);
+    let (code, out, err) = run(bus.address(), &["firmware", "--follow"]);
     assert_eq!((code, err.as_str()), (0, ""));
     let lines = "\
 Downloading: 10 %
@@ -115,7 +115,7 @@ Updating: 0 %, Checking bundle
 Updating: 60 %, Copying image to rootfs.1
 ";
     assert_eq!(out, format!("{lines}{END}"));
-    let (_, out, _) = run(&bus.address, &["firmware", "--follow", "--json"]);
+    let (_, out, _) = run(bus.address(), &["firmware", "--follow", "--json"]);
     let states: Vec<u64> = out
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
@@ -132,7 +132,7 @@ fn a_terminal_gets_a_bar_for_each_state() {
     let command = format!(
         "stty cols 60; {} --bus {} firmware --follow",
         env!("CARGO_BIN_EXE_lwm2mctl"),
-        bus.address
+        bus.address()
     );
     let output = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
@@ -172,18 +172,18 @@ fn without_the_object_or_the_daemon_there_is_nothing_to_show() {
     let commands: [&[&str]; 3] =
         [&["firmware"], &["firmware", "--follow"], &["firmware", "accept"]];
     for arguments in commands {
-        let (code, out, err) = run(&bus.address, arguments);
+        let (code, out, err) = run(bus.address(), arguments);
         assert_eq!((code, out.as_str()), (3, ""), "{arguments:?}");
         assert!(err.starts_with("lwm2mctl: lwm2md is not on the bus "), "{err}");
     }
     let _agent = FakeAgent::start(&bus);
     for arguments in commands {
         let gone = (4, String::new(), "lwm2mctl: object 5 does not exist on this device\n".into());
-        assert_eq!(run(&bus.address, arguments), gone, "{arguments:?}");
+        assert_eq!(run(bus.address(), arguments), gone, "{arguments:?}");
     }
-    let (code, _, err) = run(&bus.address, &["firmware", "accept", "--follow"]);
+    let (code, _, err) = run(bus.address(), &["firmware", "accept", "--follow"]);
     assert_eq!(code, 2, "{err}");
-    let (code, _, err) = run(&bus.address, &["firmware", "acept"]);
+    let (code, _, err) = run(bus.address(), &["firmware", "acept"]);
     assert_eq!(code, 2);
     assert!(err.contains("accept"), "{err}");
 }
@@ -194,7 +194,7 @@ fn a_daemon_that_leaves_ends_the_bar() {
     let Some(bus) = Bus::start() else { return };
     let agent = FakeAgent::start_with(&bus, vec![installing(10, "x")]);
     let mut program = Command::new(env!("CARGO_BIN_EXE_lwm2mctl"))
-        .args(["--bus", &bus.address, "firmware", "--follow"])
+        .args(["--bus", bus.address(), "firmware", "--follow"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use lwm2m_test_bus::Bus;
 use zbus::Connection;
 use zbus::connection::Builder;
 
@@ -32,7 +33,7 @@ impl Drop for Running {
 }
 
 /// A bus like that of a system, on which root stands for the agent.
-fn bus(folder: &Path) -> Option<(Running, String)> {
+fn bus(folder: &Path) -> Option<Bus> {
     let policy =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd/dbus-1/system.d/org.lwm2md.conf");
     let policy = fs::read_to_string(policy).unwrap().replace("user=\"lwm2md\"", "user=\"root\"");
@@ -52,13 +53,7 @@ fn bus(folder: &Path) -> Option<(Running, String)> {
     );
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(&config, text).unwrap();
-    let mut command = Command::new("dbus-daemon");
-    command
-        .arg(format!("--config-file={}", config.display()))
-        .args(["--nofork", "--print-address"]);
-    let mut daemon = Running::start(&mut command)?;
-    let address = daemon.lines.next()?.ok()?;
-    Some((daemon, address))
+    Bus::start_with(&config)
 }
 
 async fn connect(address: &str) -> Connection {
@@ -79,17 +74,18 @@ async fn emit(connection: &Connection, name: &str) {
 #[tokio::test]
 async fn what_the_agent_tells_is_for_those_who_may_ask_it() {
     let folder = tempfile::tempdir().unwrap();
-    let started = nix::unistd::geteuid().is_root().then(|| bus(folder.path())).flatten();
-    let Some((_daemon, address)) = started else {
-        let _ = writeln!(stderr(), "not run: needs root and dbus-daemon");
+    if !nix::unistd::geteuid().is_root() {
+        let _ = writeln!(stderr(), "not run: needs root");
         return;
-    };
-    let agent = connect(&address).await;
+    }
+    let Some(bus) = bus(folder.path()) else { return };
+    let address = bus.address();
+    let agent = connect(address).await;
     agent.request_name("org.lwm2md").await.unwrap();
-    let other = connect(&address).await;
+    let other = connect(address).await;
     for (user, hears) in [("65534", false), ("0", true)] {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", user, "--clear-groups", "dbus-monitor", "--address", &address]);
+        command.args(["--reuid", user, "--clear-groups", "dbus-monitor", "--address", address]);
         let Some(mut listener) = Running::start(command.arg("type='signal'")) else {
             let _ = writeln!(stderr(), "not run: needs setpriv and dbus-monitor");
             return;

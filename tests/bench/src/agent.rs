@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lwm2m_security::{DtlsServerContext, Secret};
+use lwm2m_test_bus::Bus;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::bus::Bus;
+use crate::bus;
 use crate::process::Process;
 use crate::server::{Greeting, Server};
 
@@ -157,7 +158,7 @@ impl Settings {
 
 impl Home {
     fn new(settings: Settings, directory: TempDir) -> Result<Self> {
-        let bus = settings.setup.has_bus().then(|| Bus::start(directory.path())).transpose()?;
+        let bus = settings.setup.has_bus().then(|| bus::start(directory.path())).transpose()?;
         // The port is free again now, and bound anew for each start: a server that has
         // taken a client hears nobody else.
         let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -222,7 +223,7 @@ impl Agent {
             .arg("--state-dir")
             .arg(home.file("state"))
             .arg("--bus")
-            .arg(home.bus.as_ref().map_or("none", |bus| &bus.address))
+            .arg(home.bus.as_ref().map_or("none", |bus| bus.address()))
             .args(["--log", "stderr", "--log-level", "error"])
             .env_clear()
             .stdin(Stdio::null())

@@ -1,12 +1,12 @@
 //! The program as a device: real sockets, a real server, objects from definitions.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lwm2m_bus::{Agent1Proxy, AgentError, BusAddress};
 use lwm2m_model::{Code, ContentFormat, Entry, Path, Value};
+use lwm2m_test_bus::Bus;
 use lwm2m_test_server::{Server, ServerConfig};
 use tempfile::TempDir;
 
@@ -127,45 +127,13 @@ fn a_root_that_is_not_there_is_wrong_usage() {
     assert_eq!(shown, "lwm2m-test-device: /nowhere is no directory\n");
 }
 
-/// A private message bus; it ends with the value.
-struct Bus {
-    daemon: Child,
-    address: String,
-}
-
-impl Bus {
-    /// Starts a bus; `None`, with a line that says so, where there is no dbus-daemon.
-    fn start() -> Option<Self> {
-        let started = Command::new("dbus-daemon")
-            .args(["--session", "--print-address", "--nofork", "--nopidfile"])
-            .arg("--address=unix:tmpdir=/tmp")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut daemon) = started else {
-            eprintln!("skipped: dbus-daemon is not installed");
-            return None;
-        };
-        let mut address = String::new();
-        BufReader::new(daemon.stdout.take()?).read_line(&mut address).ok()?;
-        Some(Self { daemon, address: address.trim().to_owned() })
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-}
-
 #[tokio::test]
 async fn the_operator_creates_and_deletes_over_the_bus() {
     let Some(bus) = Bus::start() else { return };
     let server = server().await;
     let xml = registry("3442.xml").display().to_string();
-    let address: BusAddress = bus.address.parse().unwrap();
-    let _device = start(&server, &["--object", &xml, "--bus", &bus.address]).await;
+    let address: BusAddress = bus.address().parse().unwrap();
+    let _device = start(&server, &["--object", &xml, "--bus", bus.address()]).await;
     let connection = address.builder().build().await.unwrap();
     let agent = Agent1Proxy::new(&connection).await.unwrap();
     let values = [("110", "seven"), ("1120/3", "-5"), ("150", "00ff")];

@@ -12,7 +12,8 @@ use crate::program::Running;
 
 /// A bus of its own; it ends with the value.
 pub struct Bus {
-    _daemon: Running,
+    daemon: lwm2m_test_bus::Bus,
+    /// The logs of the doubles.
     folder: TempDir,
 }
 
@@ -26,35 +27,21 @@ impl Bus {
     /// `None`, with a line that says so, where dbus-daemon or python3-dbusmock is
     /// missing.
     pub fn start() -> Option<Self> {
-        let folder = TempDir::new().expect("a temporary directory");
-        let mut daemon = Command::new("dbus-daemon");
-        daemon.args(["--session", "--nofork", "--nopidfile"]);
-        daemon.arg(format!("--address=unix:path={}", folder.path().join("bus").display()));
-        let mut mocks = Command::new(PYTHON);
-        mocks.args(["-c", "import dbusmock"]).stderr(Stdio::null());
-        let has_mocks = mocks.status().is_ok_and(|status| status.success());
-        let (true, Ok(daemon)) = (has_mocks, Running::start(&mut daemon)) else {
-            eprintln!("not run: needs dbus-daemon and python3-dbusmock");
-            return None;
-        };
-        let bus = Self { _daemon: daemon, folder };
-        bus.wait_owner("org.freedesktop.DBus");
-        Some(bus)
+        let daemon = lwm2m_test_bus::Bus::start_for_mocks()?;
+        Some(Self { daemon, folder: TempDir::new().expect("a temporary directory") })
     }
 
     /// For `--bus`.
-    pub fn address(&self) -> String {
-        format!("unix:path={}", self.folder.path().join("bus").display())
+    pub fn address(&self) -> &str {
+        self.daemon.address()
     }
 
     /// Starts a double from a template of python-dbusmock; it owns its name.
     pub fn double(&self, name: &str, template: &str, parameters: &str) -> Double {
         let log = self.folder.path().join(template);
-        let mut mock = Command::new(PYTHON);
-        mock.args(["-m", "dbusmock", "--template", template, "--parameters", parameters]);
+        let mut mock = self.daemon.mock();
+        mock.args(["--template", template, "--parameters", parameters]);
         mock.arg("--logfile").arg(&log);
-        mock.env("DBUS_SYSTEM_BUS_ADDRESS", self.address());
-        mock.env("DBUS_SESSION_BUS_ADDRESS", self.address());
         let mock = Running::start(&mut mock).expect("the double starts");
         self.wait_owner(name);
         Double { _mock: mock, log }
@@ -123,7 +110,5 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
 const LIMIT: Duration = Duration::from_secs(20);
 /// What a log has beside the calls of methods.
 const OTHERS: [&str; 3] = ["Get", "Set /", "emit "];
-/// The system's own Python, which sees Debian's packages.
-const PYTHON: &str = "/usr/bin/python3";
 /// Neither a file nor a name of the bus tells a plain program when it is there.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

@@ -159,6 +159,7 @@ const TEST_CRATES: &[&str] = &[
     "lwm2m-bench",
     "lwm2m-conformance",
     "lwm2m-system-tests",
+    "lwm2m-test-bus",
     "lwm2m-test-device",
     "xtask",
 ];

@@ -1,8 +1,6 @@
 //! A daemon that says what a test wants, on a private bus.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use lwm2m_bus::{
@@ -10,41 +8,10 @@ use lwm2m_bus::{
     TypedValue, attributes_from_bus,
 };
 use lwm2m_model::{Code, Entry, Path, RequestError, Value};
+pub(crate) use lwm2m_test_bus::Bus;
 use zbus::OwnedVariant;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-
-/// A private message bus; it ends with the value.
-pub(crate) struct Bus {
-    daemon: Child,
-    pub(crate) address: String,
-}
-
-impl Bus {
-    /// Starts a bus; `None`, with a line that says so, where there is no dbus-daemon.
-    pub(crate) fn start() -> Option<Self> {
-        let started = Command::new("dbus-daemon")
-            .args(["--session", "--print-address", "--nofork", "--nopidfile"])
-            .arg("--address=unix:tmpdir=/tmp")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut daemon) = started else {
-            eprintln!("skipped: dbus-daemon is not installed");
-            return None;
-        };
-        let mut address = String::new();
-        BufReader::new(daemon.stdout.take()?).read_line(&mut address).ok()?;
-        Some(Self { daemon, address: address.trim().to_owned() })
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-}
 
 /// What the fake daemon was asked, in order.
 pub(crate) type Calls = Arc<Mutex<Vec<String>>>;
@@ -63,7 +30,7 @@ impl FakeAgent {
         let calls = Calls::default();
         let service = Service { calls: Arc::clone(&calls) };
         let firmware = Firmware { calls: Arc::clone(&calls), statuses: firmware };
-        let address = bus.address.clone();
+        let address = bus.address().to_owned();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {

@@ -1,10 +1,9 @@
 //! The Device object on a private bus with python-dbusmock in the place of logind,
-//! timedated and systemd. Skipped where dbus-daemon or python3-dbusmock is missing.
+//! timedated and systemd. Not run where dbus-daemon or python3-dbusmock is missing.
 
 use std::future::poll_fn;
-use std::io::{BufRead, BufReader};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -30,38 +29,16 @@ impl Drop for Program {
 
 /// A bus of its own, and the test's connection to it.
 struct Bus {
-    address: String,
+    daemon: lwm2m_test_bus::Bus,
     connection: Connection,
-    daemon: Program,
-    /// Holds the socket.
-    _folder: Tree,
 }
 
 impl Bus {
     /// `None`, and a line that says so, where the programs are missing.
     async fn start() -> Option<Self> {
-        let has_mocks = Command::new(PYTHON)
-            .args(["-c", "import dbusmock"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        let folder = Tree::new();
-        let daemon = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
-            .arg(format!("--address=unix:path={}", folder.path("bus").display()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let (true, Ok(mut daemon)) = (has_mocks, daemon) else {
-            eprintln!("skipped: needs dbus-daemon and python3-dbusmock");
-            return None;
-        };
-        let mut address = String::new();
-        let output = daemon.stdout.take().expect("stdout is piped");
-        BufReader::new(output).read_line(&mut address).unwrap();
-        let address = address.trim().to_owned();
-        let connection = connect(&address).await;
-        Some(Self { address, connection, daemon: Program(daemon), _folder: folder })
+        let daemon = lwm2m_test_bus::Bus::start_for_mocks()?;
+        let connection = connect(daemon.address()).await;
+        Some(Self { daemon, connection })
     }
 
     /// Starts a mock and waits until it owns its name.
@@ -73,14 +50,7 @@ impl Bus {
             .build()
             .unwrap();
         let mut owners = MessageStream::for_match_rule(rule, &self.connection, None).await.unwrap();
-        let child = Command::new(PYTHON)
-            .args(["-m", "dbusmock"])
-            .args(arguments)
-            .env("DBUS_SYSTEM_BUS_ADDRESS", &self.address)
-            .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = self.daemon.mock().args(arguments).stdout(Stdio::null()).spawn().unwrap();
         let owned = poll_fn(|context| Pin::new(&mut owners).poll_next(context));
         timeout(PATIENCE, owned).await.expect("the mock takes its name");
         Program(child)
@@ -181,7 +151,7 @@ impl Bus {
         unix: i64,
     ) -> (watch::Sender<Option<Connection>>, ObjectHost) {
         let (daemon, handle) = BusHandle::channel();
-        daemon.send_replace(Some(connect(&self.address).await));
+        daemon.send_replace(Some(connect(self.daemon.address()).await));
         (daemon, host(tree, DeviceConfig::new("U"), handle, Some(unix)))
     }
 }
@@ -407,7 +377,7 @@ async fn the_bus_may_go_and_come_back() {
     let timedated = bus.timedated("false").await;
     let (daemon, mut host) = bus.device(&tree, WINTER).await;
     soon_changed(&mut host, "/3/0/15").await;
-    bus.daemon.0.kill().unwrap();
+    bus.daemon.kill();
     soon_changed(&mut host, "/3/0/15").await;
     drop(timedated);
     assert_eq!(zone(&mut host).await, "\"America/New_York\"");
@@ -415,7 +385,7 @@ async fn the_bus_may_go_and_come_back() {
     assert_eq!(error.code, Code::METHOD_NOT_ALLOWED);
     let Some(bus) = Bus::start().await else { return };
     let _timedated = bus.timedated("false").await;
-    daemon.send_replace(Some(connect(&bus.address).await));
+    daemon.send_replace(Some(connect(bus.daemon.address()).await));
     soon_changed(&mut host, "/3/0/15").await;
     assert_eq!(zone(&mut host).await, "\"Etc/UTC\"");
 }
@@ -423,7 +393,5 @@ async fn the_bus_may_go_and_come_back() {
 const LOGIND: &str = "org.freedesktop.login1";
 const TIMEDATED: &str = "org.freedesktop.timedate1";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
-/// The system's own Python, which sees Debian's packages.
-const PYTHON: &str = "/usr/bin/python3";
 /// No test waits so long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(20);

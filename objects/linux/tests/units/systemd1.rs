@@ -1,13 +1,10 @@
 //! A private bus with a double of systemd on it. What a unit does when it is started is
 //! the test's.
 
-use std::io::{BufRead, BufReader, Write};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use zbus::message::Header;
 use zbus::names::ErrorName;
 use zbus::object_server::SignalEmitter;
@@ -162,33 +159,15 @@ impl DBusError for Refusal {
 
 /// A bus with a client on it; it ends with the value.
 pub(crate) struct Bus {
-    pub(crate) daemon: Child,
-    address: String,
+    pub(crate) daemon: lwm2m_test_bus::Bus,
     pub(crate) client: Connection,
-    /// Holds the socket.
-    _folder: TempDir,
 }
 
 impl Bus {
     async fn start() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let address = format!("unix:path={}", folder.path().join("bus").display());
-        let started = Command::new("dbus-daemon")
-            .args(["--session", "--print-address", "--nofork", "--nopidfile"])
-            .arg(format!("--address={address}"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut daemon) = started else {
-            // Not `eprintln`, which the test harness keeps when a test passes.
-            let _ = writeln!(std::io::stderr(), "not run: dbus-daemon is not installed");
-            return None;
-        };
-        // It prints its address once it listens.
-        let stdout = daemon.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut String::new()).unwrap();
-        let client = connect(&address).await;
-        Some(Self { daemon, address, client, _folder: folder })
+        let daemon = lwm2m_test_bus::Bus::start()?;
+        let client = connect(daemon.address()).await;
+        Some(Self { daemon, client })
     }
 
     /// Puts a double on the bus, until the connection is dropped.
@@ -204,20 +183,12 @@ impl Bus {
             jobs: 0,
             has_subscriber: false,
         };
-        let service = connect(&self.address).await;
+        let service = connect(self.daemon.address()).await;
         let server = service.object_server();
         server.at("/org/freedesktop/systemd1", manager).await.unwrap();
         server.at(UNIT, Service(ended)).await.unwrap();
         service.request_name("org.freedesktop.systemd1").await.unwrap();
         (service, calls)
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        // Both fail only if it was killed before.
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
     }
 }
 

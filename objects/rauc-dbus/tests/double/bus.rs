@@ -1,49 +1,28 @@
 //! A private bus and connections to it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rauc_dbus::Installer;
-use tempfile::TempDir;
 use zbus::Connection;
 
 use crate::service::Double;
 
 /// A bus with a client on it; it ends with the value.
 pub(crate) struct Bus {
-    daemon: Child,
-    address: String,
+    bus: lwm2m_test_bus::Bus,
     pub(crate) client: Connection,
-    /// Holds the socket.
-    _folder: TempDir,
 }
 
 impl Bus {
     async fn start() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let address = format!("unix:path={}", folder.path().join("bus").display());
-        let started = Command::new("dbus-daemon")
-            .args(["--session", "--print-address", "--nofork", "--nopidfile"])
-            .arg(format!("--address={address}"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut daemon) = started else {
-            // Not `eprintln`, which the test harness keeps when a test passes.
-            let _ = writeln!(std::io::stderr(), "not run: dbus-daemon is not installed");
-            return None;
-        };
-        // It prints its address once it listens.
-        let stdout = daemon.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut String::new()).unwrap();
-        let client = connect(&address).await;
-        Some(Self { daemon, address, client, _folder: folder })
+        let bus = lwm2m_test_bus::Bus::start()?;
+        let client = connect(bus.address()).await;
+        Some(Self { bus, client })
     }
 
     /// Another program on the bus.
     pub(crate) async fn connect(&self) -> Connection {
-        connect(&self.address).await
+        connect(self.bus.address()).await
     }
 
     /// The client of RAUC that is tested.
@@ -61,16 +40,7 @@ impl Bus {
 
     /// Ends the bus as if it had crashed.
     pub(crate) fn kill(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        // Both fail only if it was killed before.
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        self.bus.kill();
     }
 }
 

@@ -14,7 +14,7 @@ fn int_241_reboot() {
     let Some(bus) = Bus::start() else { return };
     let logind = bus.double("org.freedesktop.login1", "logind", r#"{"CanReboot": "yes"}"#);
     let judge = Judge::plain();
-    let config = c1(judge.address()).bus(&bus.address());
+    let config = c1(judge.address()).bus(bus.address());
     let mut lab = Lab::with(judge, &config);
     on_the_bus(&lab);
     lab.ask(&Ask::post("/3/0/4")).is("2.04");
@@ -33,7 +33,7 @@ fn int_651_set_and_restore() {
     let Some(bus) = Bus::start() else { return };
     let initial = r#"{"Timezone": "Asia/Tokyo", "NTP": false}"#;
     let timedated = bus.double("org.freedesktop.timedate1", "timedated", initial);
-    let mut lab = Lab::start(|server| c3(server).bus(&bus.address()));
+    let mut lab = Lab::start(|server| c3(server).bus(bus.address()));
     on_the_bus(&lab);
     let read = |lab: &mut Lab| senml(&lab.ask(&Ask::get("/3/0")).is("2.05"));
     // That of timedated, no longer the machine's own.

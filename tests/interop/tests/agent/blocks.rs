@@ -101,7 +101,7 @@ fn a_slow_write_is_answered_separately() {
     let name = "answers a slow Write separately";
     let Some(slow) = slow_clock(name) else { return };
     with_aiocoap(name, &Aiocoap::new(), |server| {
-        let config = nosec(server.coap_address()).bus(&slow.bus.address());
+        let config = nosec(server.coap_address()).bus(slow.bus.address());
         slow.set_zone(&server, &config);
     });
 }
@@ -114,7 +114,7 @@ fn a_slow_write_is_answered_under_loss() {
     // The third datagram is the answer, and then the acknowledgement of its repetition.
     let loss = Disturbance { lose_to_server: 3, lose_to_device: 3, double: 0 };
     disturbed(name, Aiocoap::new(), &loss, |server, config| {
-        slow.set_zone(server, &config.bus(&slow.bus.address()));
+        slow.set_zone(server, &config.bus(slow.bus.address()));
     });
 }
 
