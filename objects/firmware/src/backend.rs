@@ -17,7 +17,8 @@ pub trait Backend: Send + Sync + 'static {
     fn inspect(&self, package: &Path) -> impl Future<Output = Result<PackageInfo, Failure>> + Send;
 
     /// Installs a package. Doing it twice comes to the same as doing it once. `sink` is
-    /// told how far it is, by those who know.
+    /// told how far it is, by those who know. An installation whose end is not known is a
+    /// failure for [`Reason::Unknown`](crate::Reason::Unknown).
     fn install(
         &self,
         package: &Path,
@@ -36,6 +37,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The slot that the running system was booted from. A back end with slots needs a
     /// restart after each installation.
     fn slot(&self) -> impl Future<Output = Slot> + Send;
+
+    /// The slot that is booted next, once nothing is being installed any more; `None` if
+    /// the installer cannot tell. The error says in one line why it is not known yet.
+    fn next_boot(&self) -> impl Future<Output = Result<Option<String>, String>> + Send {
+        async { Ok(None) }
+    }
 
     /// The version of the running system, in the numbering of its packages; `None` if the
     /// installer does not know it. The error says in one line why it cannot be asked.

@@ -101,6 +101,10 @@ impl<B: Backend> Backend for WithPolicy<B> {
         self.backend.slot().await
     }
 
+    async fn next_boot(&self) -> Result<Option<String>, String> {
+        self.backend.next_boot().await
+    }
+
     async fn version(&self) -> Result<Option<String>, String> {
         self.backend.version().await
     }

@@ -93,6 +93,9 @@ pub enum Reason {
     Other,
     /// The installer cannot be asked: nothing is known of the package.
     Unavailable,
+    /// The installer has not said how it ended. After an installation the system in another
+    /// slot may be the one to boot.
+    Unknown,
 }
 
 /// What an installation that went well needs further.
@@ -189,6 +192,9 @@ pub enum Event {
     Running(Ticket, Result<System, Failure>),
     /// The end of [`Action::Install`].
     Installed(Ticket, Result<Installed, Failure>),
+    /// The end of [`Action::AskNextBoot`]: the slot that is booted next, `None` where only a
+    /// boot tells. The error says in one line why it is not known yet.
+    NextBoot(Ticket, Result<Option<String>, String>),
     /// Somebody on the device agrees to the update that was put off.
     Consent,
     /// A server has answered a Register or an Update in this boot.
@@ -265,6 +271,9 @@ pub enum Action {
     LookUp(Ticket),
     /// Install the package: [`Event::Installed`] follows.
     Install(Ticket),
+    /// Find out what is booted next, of an installation whose end is not known:
+    /// [`Event::NextBoot`] follows.
+    AskNextBoot(Ticket),
     /// Restart the machine.
     Reboot,
     /// Run the checks of the operator: [`Event::Checked`] follows.
@@ -292,6 +301,7 @@ impl Action {
             | Self::Reply(..)
             | Self::StopFetch
             | Self::Inspect(_)
+            | Self::AskNextBoot(_)
             | Self::Check(_)
             // From the record before, a restart comes to the same end: a disk that is
             // full is no reason to stay on trial, nor to leave a new system for some

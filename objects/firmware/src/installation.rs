@@ -8,7 +8,7 @@ use lwm2m_model::{Instant, Now};
 
 use crate::event::{Action, Failure, Installed, Reason, System, Ticket};
 use crate::machine::{Machine, PROCEED_LIMIT, Phase};
-use crate::record::{State, Step, UpdateResult};
+use crate::record::{Record, State, Step, UpdateResult};
 use crate::rules::{not_allowed, seconds};
 
 /// How long an update has been put off.
@@ -73,7 +73,9 @@ impl Machine {
             return;
         }
         match result {
-            Ok(Installed::Done) => self.end(now, UpdateResult::Success, None, out),
+            Ok(Installed::Done) => {
+                self.go_idle(now, UpdateResult::Success, None, out, |it| it.unsettled = None);
+            }
             Ok(Installed::NeedsReboot(target)) => self.restart(now, target, out),
             Err(Failure { reason: Reason::Integrity, cause }) => {
                 self.end(now, UpdateResult::Integrity, Some(cause), out);
@@ -81,25 +83,41 @@ impl Machine {
             Err(Failure { reason: Reason::Unsupported, cause }) => {
                 self.end(now, UpdateResult::Failed, Some(cause), out);
             }
+            Err(Failure { reason: Reason::Unknown, cause }) => {
+                self.fail_update_with(now, cause, out, Self::unsettle);
+            }
             Err(failure) => self.fail_update(now, failure.cause, out),
         }
     }
 
     /// The update failed, the package is as good as it was.
     pub(crate) fn fail_update(&mut self, now: &Now, cause: String, out: &mut Vec<Action>) {
+        self.fail_update_with(now, cause, out, |_| {});
+    }
+
+    pub(crate) fn fail_update_with(
+        &mut self,
+        now: &Now,
+        cause: String,
+        out: &mut Vec<Action>,
+        also: impl FnOnce(&mut Record),
+    ) {
         self.phase = Phase::Rest;
         self.commit(now, Some(cause), out, |record| {
             record.state = State::Downloaded;
             record.result = UpdateResult::Failed;
             record.step = Step::Wanted;
             record.attempts = 0;
+            also(record);
         });
+        self.settle(out);
     }
 
     /// State Updating; the installer is called after `delay`, or [`crate::INSTALL_DELAY`]
     /// after the answer is out.
     pub(crate) fn begin_update(&mut self, now: &Now, delay: Duration, out: &mut Vec<Action>) {
         self.deferral = None;
+        self.settling = None;
         self.phase = Phase::Waiting(now.boot + delay);
         self.commit(now, None, out, |record| {
             record.state = State::Updating;

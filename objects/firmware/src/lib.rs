@@ -29,6 +29,7 @@ mod resource;
 mod restart;
 mod rules;
 mod script;
+mod settling;
 mod status;
 mod storage;
 mod text;

@@ -24,6 +24,7 @@ use crate::fetching::Fetching;
 use crate::installation::Deferral;
 use crate::record::{Record, State, Step, UpdateResult};
 use crate::rules::{differing, not_allowed, seconds};
+use crate::settling::Settling;
 use crate::text::one_line;
 use crate::trial::Proof;
 
@@ -37,6 +38,7 @@ pub struct Machine {
     pub(crate) record: Record,
     pub(crate) phase: Phase,
     pub(crate) deferral: Option<Deferral>,
+    pub(crate) settling: Option<Settling>,
     ticket: Ticket,
 }
 
@@ -75,7 +77,7 @@ pub(crate) enum Phase {
 
 impl Machine {
     pub(crate) fn with(config: MachineConfig, record: Record) -> Self {
-        Self { config, record, phase: Phase::Rest, deferral: None, ticket: 0 }
+        Self { config, record, phase: Phase::Rest, deferral: None, settling: None, ticket: 0 }
     }
 
     /// What is recorded; what a server reads is in it.
@@ -94,7 +96,8 @@ impl Machine {
             Phase::Fetching(fetching) => fetching.due(),
             _ => None,
         };
-        step.into_iter().chain(self.deadline()).chain(self.end_of_trial()).min()
+        let others = [self.deadline(), self.end_of_trial(), self.settling_due()];
+        step.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Takes an event and says what to do about it.
@@ -131,6 +134,7 @@ impl Machine {
             Event::Inspected(ticket, result) => self.inspected(now, ticket, result, &mut out),
             Event::Running(ticket, system) => self.running(now, ticket, system, &mut out),
             Event::Installed(ticket, result) => self.installed(now, ticket, result, &mut out),
+            Event::NextBoot(ticket, next) => self.next_boot(now, ticket, next, &mut out),
             Event::Consent => {
                 if self.deferral.is_some() {
                     self.begin_update(now, INSTALL_DELAY, &mut out);
@@ -201,6 +205,7 @@ impl Machine {
         if self.deadline().is_some_and(|deadline| deadline <= now.boot) {
             self.begin_update(now, INSTALL_DELAY, out);
         }
+        self.settle_due(now, out);
         self.trial_due(now, out);
     }
 
@@ -236,6 +241,7 @@ impl Machine {
         self.phase = Phase::Rest;
         self.deferral = None;
         self.commit(now, cause, out, |record| {
+            also(record);
             record.state = State::Idle;
             record.result = result;
             record.package = None;
@@ -243,15 +249,17 @@ impl Machine {
             record.deferred_at = None;
             record.step = Step::Wanted;
             record.attempts = 0;
-            record.slot = None;
-            record.target = None;
-            record.boot = None;
             record.restarts = 0;
-            also(record);
+            if record.unsettled.is_none() {
+                record.slot = None;
+                record.target = None;
+                record.boot = None;
+            }
         });
         if had_package {
             out.push(Action::Discard);
         }
+        self.settle(out);
     }
 
     /// Changes the record, and says so if anything differs then.

@@ -4,9 +4,9 @@
 use std::io;
 
 use tokio::task::spawn_blocking;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::trial::{CHECK_PAUSE, keeps_marker};
+use crate::trial::CHECK_PAUSE;
 use crate::worker::Worker;
 use crate::{Backend, Checks, Failure, Fetcher, Reason, Restarter, State, Step, TrialMarker};
 
@@ -15,7 +15,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
     pub(crate) async fn set_marker_right(&self) {
         let record = self.machine.record();
         let marker = self.marker.clone();
-        let keeps = keeps_marker(record);
+        let keeps = record.keeps_marker();
         let set_right = move || if keeps { marker.give_back() } else { marker.clear() };
         if let Err(error) = on_disk(set_right).await {
             warn!("the marker of an update on trial cannot be set right: {error}");
@@ -84,6 +84,28 @@ pub(crate) async fn reject<B: Backend>(backend: &B) -> Result<(), String> {
              tries: {cause}"
         );
     })
+}
+
+/// What is booted next, after an installation whose end was not heard; `booted` runs.
+pub(crate) async fn next_boot<B: Backend>(
+    backend: &B,
+    booted: Option<&str>,
+) -> Result<Option<String>, String> {
+    let next = backend.next_boot().await;
+    match &next {
+        Ok(Some(next)) if Some(next.as_str()) == booted => {
+            info!(
+                "the installation whose end was not heard has changed nothing about the next boot"
+            );
+        }
+        Ok(Some(next)) => warn!(
+            "the installation whose end was not heard has ended well: slot {next} is booted \
+             next, and will be on trial"
+        ),
+        Ok(None) => warn!("the installation whose end was not heard is judged by the next boot"),
+        Err(cause) => debug!("what is booted next is not known yet: {cause}"),
+    }
+    next
 }
 
 /// Something that may wait for the disk.

@@ -90,7 +90,7 @@ impl RaucBackend {
         warn!("{cause}; the boot loader is asked what has become of it");
         let unknown = |asked: Asked| {
             let failure = asked.cause();
-            unavailable(&format!("{cause}, and what became of it is not known: {failure}"))
+            unheard(&format!("{cause}, and what became of it is not known: {failure}"))
         };
         let begin = Instant::now();
         loop {
@@ -99,7 +99,7 @@ impl RaucBackend {
                 break;
             }
             if begin.elapsed() > SILENCE_LIMIT {
-                return Err(unavailable(&format!("{cause}, and RAUC works without an end")));
+                return Err(unheard(&format!("{cause}, and RAUC works without an end")));
             }
             sleep(PAUSE).await;
         }
@@ -124,7 +124,7 @@ fn outcome(primary: &str, booted: Slot, cause: &str) -> Result<Installed, Failur
             Ok(Installed::NeedsReboot(Some(primary.into())))
         }
         Slot::Booted(_) | Slot::None => Err(unavailable(cause)),
-        Slot::Unknown(why) => Err(unavailable(&format!("{cause}; {why}"))),
+        Slot::Unknown(why) => Err(unheard(&format!("{cause}; {why}"))),
     }
 }
 
@@ -258,6 +258,15 @@ impl Backend for RaucBackend {
         }
     }
 
+    async fn next_boot(&self) -> Result<Option<String>, String> {
+        let operation = self.ask(|rauc| async move { rauc.operation().await }).await;
+        if operation.map_err(Asked::cause)? != Operation::Idle {
+            return Err("RAUC is still installing".into());
+        }
+        let primary = self.ask(|rauc| async move { rauc.primary().await }).await;
+        primary.map(Some).map_err(Asked::cause)
+    }
+
     async fn version(&self) -> Result<Option<String>, String> {
         let slots = self.ask(|rauc| async move { rauc.slots().await }).await;
         let slots = slots.map_err(|asked| asked.cause())?;
@@ -300,6 +309,10 @@ fn looks_like_a_bundle(package: &Path) -> bool {
 fn reason_of(sentence: &str) -> Reason {
     let known = SENTENCES.iter().find(|(part, _)| sentence.contains(part));
     known.map_or(Reason::Other, |(_, reason)| *reason)
+}
+
+fn unheard(cause: &str) -> Failure {
+    Failure::new(Reason::Unknown, one_line(cause))
 }
 
 fn unavailable(cause: &str) -> Failure {
@@ -359,9 +372,13 @@ mod tests {
         let booted = || Slot::Booted("rootfs.0".into());
         let reboot = Installed::NeedsReboot(Some("rootfs.1".into()));
         assert_eq!(outcome("rootfs.1", booted(), "why"), Ok(reboot));
-        for booted in [booted(), Slot::None, Slot::Unknown("nobody says".into())] {
+        for (booted, reason) in [
+            (booted(), Reason::Unavailable),
+            (Slot::None, Reason::Unavailable),
+            (Slot::Unknown("nobody says".into()), Reason::Unknown),
+        ] {
             let failure = outcome("rootfs.0", booted, "why").unwrap_err();
-            assert_eq!(failure.reason, Reason::Unavailable);
+            assert_eq!(failure.reason, reason);
             assert!(failure.cause.starts_with("why"), "{}", failure.cause);
         }
     }

@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::PackageInfo;
+use crate::restart::MAX_RESTARTS;
 
 /// State (`/5/0/3`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -149,6 +150,10 @@ pub struct Record {
     /// How far an installation is.
     #[serde(deserialize_with = "step")]
     pub step: Step,
+    /// The package of an installation whose end is not known: the system in another slot
+    /// may be booted, and is on trial then. In any State.
+    #[serde(default)]
+    pub unsettled: Option<PackageInfo>,
     /// How often the installer has been called for this package.
     pub attempts: u8,
     /// The slot that ran when the installation began.
@@ -173,6 +178,18 @@ impl Record {
     pub const FORMAT: u32 = 1;
     /// Longest record that is read, in bytes.
     pub const MAX_BYTES: usize = 16 * 1024;
+
+    /// True if the installer has been called.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.state == State::Updating && self.step != Step::Wanted
+    }
+
+    /// True while what tells of a trial ([`crate::TrialMarker`]) has to be there, since the
+    /// timer, which needs nothing of the agent, may have to lead back to the old system.
+    pub fn keeps_marker(&self) -> bool {
+        let is_stuck = self.step == Step::OnTrial && self.restarts >= MAX_RESTARTS;
+        (self.state == State::Updating && !is_stuck) || self.unsettled.is_some()
+    }
 
     /// As bytes for a store.
     pub fn encode(&self) -> Vec<u8> {
@@ -232,6 +249,7 @@ impl Default for Record {
             fetch: None,
             deferred_at: None,
             step: Step::Wanted,
+            unsettled: None,
             attempts: 0,
             slot: None,
             target: None,

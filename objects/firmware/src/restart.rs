@@ -51,6 +51,9 @@ impl Machine {
     }
 
     fn resume(&mut self, found: &Found, now: &Now, out: &mut Vec<Action>) {
+        if self.resume_unsettled(found, now, out) {
+            return;
+        }
         match self.record.state {
             // Killed between the record and the removal.
             State::Idle if found.package => out.push(Action::Discard),
@@ -96,14 +99,22 @@ impl Machine {
                 if self.knows_boots() || self.record.restarts < MAX_RESTARTS {
                     self.restart(now, self.record.target.clone(), out);
                 } else {
-                    self.update_failed(found, now, "no restart has led to the new system", out);
+                    let cause = "no restart has led to the new system";
+                    self.update_failed_with(found, now, cause, out, Self::unsettle);
                 }
             }
             (Running::Same, Step::Wanted | Step::Installing) => {
                 if found.package && self.record.attempts < MAX_ATTEMPTS {
                     self.phase = Phase::Waiting(now.boot + INSTALL_DELAY);
                 } else {
-                    self.update_failed(found, now, "the installation was cut off", out);
+                    let may_be_installed = self.record.step == Step::Installing;
+                    let unsettle = move |record: &mut Record| {
+                        if may_be_installed {
+                            Self::unsettle(record);
+                        }
+                    };
+                    let cause = "the installation was cut off";
+                    self.update_failed_with(found, now, cause, out, unsettle);
                 }
             }
             (Running::Old, _)
@@ -127,6 +138,7 @@ impl Machine {
             // One that was not made the one to boot says nothing.
             record.target = target.filter(|target| record.slot.as_ref() != Some(target));
             record.step = Step::Installed;
+            record.unsettled = None;
             if is_counted {
                 record.restarts = record.restarts.saturating_add(1);
             }
@@ -173,10 +185,21 @@ impl Machine {
     }
 
     fn update_failed(&mut self, found: &Found, now: &Now, cause: &str, out: &mut Vec<Action>) {
+        self.update_failed_with(found, now, cause, out, |_| {});
+    }
+
+    fn update_failed_with(
+        &mut self,
+        found: &Found,
+        now: &Now,
+        cause: &str,
+        out: &mut Vec<Action>,
+        also: impl FnOnce(&mut Record),
+    ) {
         if found.package {
-            self.fail_update(now, cause.into(), out);
+            self.fail_update_with(now, cause.into(), out, also);
         } else {
-            self.end(now, UpdateResult::Failed, Some(cause.into()), out);
+            self.go_idle(now, UpdateResult::Failed, Some(cause.into()), out, also);
         }
     }
 }

@@ -74,7 +74,8 @@ impl ScriptBackend {
         };
         let path = self.answers.join(instance);
         match result {
-            Ok(()) => read(&path).map_err(|cause| Failure::new(Reason::Other, cause)),
+            // Its end is of no use if what it says cannot be read.
+            Ok(()) => read(&path).map_err(|cause| Failure::new(Reason::Unknown, cause)),
             Err(failure) => Err(refusal(&failure, &path)),
         }
     }
@@ -101,7 +102,7 @@ impl Backend for ScriptBackend {
                 Reason::Other,
                 "the package is installed and wants a restart, but the verb slot names no slot",
             )),
-            (Slot::Unknown(cause), _) => Err(Failure::new(Reason::Unavailable, cause)),
+            (Slot::Unknown(cause), _) => Err(Failure::new(Reason::Unknown, cause)),
         }
     }
 
@@ -135,9 +136,9 @@ fn refusal(failure: &UnitFailure, path: &Path) -> Failure {
         UnitCause::Exit(5) => Reason::Integrity,
         UnitCause::Exit(6) => Reason::Unsupported,
         UnitCause::Exit(69) => Reason::Unavailable,
-        UnitCause::Exit(_) | UnitCause::Signal(_) | UnitCause::Timeout | UnitCause::Failed(_) => {
-            Reason::Other
-        }
+        UnitCause::Exit(_) | UnitCause::Failed(_) => Reason::Other,
+        // It has not come to its end, or that was not heard.
+        UnitCause::Signal(_) | UnitCause::Timeout | UnitCause::Lost => Reason::Unknown,
         _ => Reason::Unavailable,
     };
     let ran = matches!(failure.cause, UnitCause::Exit(_));

@@ -13,7 +13,7 @@ use lwm2m_model::{Instant, Now};
 
 use crate::event::{Action, Ticket};
 use crate::machine::{Machine, Phase};
-use crate::record::{Record, State, Step, UpdateResult};
+use crate::record::{Step, UpdateResult};
 use crate::restart::MAX_RESTARTS;
 use crate::text::one_line;
 
@@ -35,6 +35,7 @@ impl Machine {
         self.commit(now, None, out, |record| {
             record.step = Step::OnTrial;
             record.restarts = 0;
+            record.unsettled = None;
         });
     }
 
@@ -166,13 +167,6 @@ impl Machine {
     fn is_boot_of_record(&self) -> bool {
         self.knows_boots() && self.record.boot == self.config.boot
     }
-}
-
-/// True while the timer, which needs nothing of the agent, may have to lead back to the old
-/// system.
-pub(crate) fn keeps_marker(record: &Record) -> bool {
-    let is_stuck = record.step == Step::OnTrial && record.restarts >= MAX_RESTARTS;
-    record.state == State::Updating && !is_stuck
 }
 
 /// Before the checks are run again after one has failed.

@@ -17,9 +17,8 @@ use tracing::{error, info, warn};
 
 use crate::attempt::Attempt;
 use crate::log::log;
-use crate::proving::{check, confirm, reject};
+use crate::proving::{check, confirm, next_boot, reject};
 use crate::storage::Storage;
-use crate::trial::keeps_marker;
 use crate::{
     Action, Backend, Checks, Event, Failure, Fetcher, Found, Machine, MachineConfig, ProgressSink,
     Reason, Record, RecordStore, Restarter, Running, Slot, State, Step, System, Ticket,
@@ -240,6 +239,14 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                         Some(Event::Rejected(ticket, reject(&*backend).await))
                     });
                 }
+                Action::AskNextBoot(ticket) => {
+                    let backend = self.backend.clone();
+                    let booted = self.machine.record().slot.clone();
+                    self.tasks.spawn(async move {
+                        let next = next_boot(&*backend, booted.as_deref()).await;
+                        Some(Event::NextBoot(ticket, next))
+                    });
+                }
                 Action::Reboot => {
                     match self.machine.record().step {
                         Step::RollingBack => info!("the system restarts into the old one"),
@@ -291,7 +298,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
         };
         match saved {
             Ok(()) => {
-                if !keeps_marker(&record) {
+                if !record.keeps_marker() {
                     self.clear_marker().await;
                 }
                 if self.unsaved.take().is_some() && record.state == State::Idle {
@@ -449,7 +456,7 @@ async fn find<B: Backend>(
     backend: &B,
 ) -> Found {
     let package = is_there(record, package).await;
-    let begun = record.filter(|it| it.state == State::Updating && it.step != Step::Wanted);
+    let begun = record.filter(|it| it.is_begun() || it.unsettled.is_some());
     let running = match begun {
         None => Running::Same,
         Some(record) => {
@@ -466,7 +473,7 @@ async fn find<B: Backend>(
                     Some(target) if target != now => Running::Other(now.clone()),
                     Some(_) | None => Running::New,
                 },
-                _ if record.step == Step::Installing => Running::Same,
+                _ if record.is_begun() && record.step == Step::Installing => Running::Same,
                 // One that is not known may be the same, or not.
                 _ if boots.is_some_and(|(before, now)| before != now) => Running::Old,
                 _ => Running::Same,

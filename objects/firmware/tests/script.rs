@@ -250,7 +250,7 @@ fn an_answer_that_is_none_fails_and_an_old_one_is_not_taken_for_new() {
             root.script(lines);
             let failure = root.inspect(&bus).await.unwrap_err();
             assert!(failure.cause.contains(part), "{part}: {failure:?}");
-            assert_eq!(failure.reason, Reason::Other);
+            assert_eq!(failure.reason, Reason::Unknown);
             let _ = fs::remove_file(root.answer("inspect"));
         }
         fs::write(root.answer("inspect"), "name=old\nversion=1\n").unwrap();
@@ -302,7 +302,7 @@ fn a_script_without_an_end_is_ended_by_its_unit() {
         let (_systemd, _) =
             bus.systemd(move |_| Start::Runs(Box::pin(async move { timeout }))).await;
         let failure = root.install(&bus).await.unwrap_err();
-        assert_eq!(failure.reason, Reason::Other);
+        assert_eq!(failure.reason, Reason::Unknown);
         assert!(failure.cause.contains("longer than its TimeoutStartSec"), "{failure:?}");
     });
 }

@@ -3,6 +3,7 @@
 mod fetching;
 mod random;
 mod restart;
+mod settling;
 mod steps;
 mod support;
 mod table;

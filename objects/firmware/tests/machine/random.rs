@@ -28,6 +28,8 @@ enum Move {
         good: bool,
         reason: Reason,
     },
+    /// The installer says what is booted next, where it is asked.
+    NextBoot(Result<Option<String>, String>),
     /// Time passes.
     Pass(u64),
     /// The record cannot be written, the next so many times.
@@ -91,6 +93,7 @@ fn reason() -> impl Strategy<Value = Reason> {
         Just(Reason::Unsupported),
         Just(Reason::Other),
         Just(Reason::Unavailable),
+        Just(Reason::Unknown),
     ]
 }
 
@@ -113,6 +116,15 @@ fn source() -> impl Strategy<Value = Source> {
     ]
 }
 
+fn next_boot() -> impl Strategy<Value = Result<Option<String>, String>> {
+    prop_oneof![
+        2 => Just(Ok(Some("rootfs.0".into()))),
+        1 => Just(Ok(Some("rootfs.1".into()))),
+        1 => Just(Ok(None)),
+        2 => Just(Err("RAUC is away".into())),
+    ]
+}
+
 fn moves() -> impl Strategy<Value = Move> {
     let unsynced = prop_oneof![Just(Unsynced::Kept), Just(Unsynced::Zeroed), Just(Unsynced::Gone)];
     let running = prop_oneof![
@@ -131,6 +143,7 @@ fn moves() -> impl Strategy<Value = Move> {
         12 => source().prop_map(Move::Source),
         1 => (3_000..50_000_u64).prop_map(Move::Pass),
         1 => (1..4_u8).prop_map(Move::PersistFails),
+        2 => next_boot().prop_map(Move::NextBoot),
         2 => Just(Move::Event(Event::Update { call: CALL })),
         1 => Just(Move::Event(Event::Cancel { call: CALL })),
         1 => Just(Move::Event(Event::Proceed)),
@@ -170,6 +183,10 @@ struct World {
     has_succeeded: bool,
     /// The installer was last told to have put a new system beside this one.
     is_installed: bool,
+    /// What puts another system on trial, should the agent not start there.
+    has_marker: bool,
+    /// The question what is booted next, which is put beside other tasks.
+    next_boot: Option<Ticket>,
 }
 
 impl World {
@@ -191,6 +208,8 @@ impl World {
             is_registered: false,
             has_succeeded: false,
             is_installed: false,
+            has_marker: false,
+            next_boot: None,
         }
     }
 
@@ -252,6 +271,7 @@ impl World {
                 }
                 Action::StopFetch => self.attempt = None,
                 Action::Discard => self.package = None,
+                Action::AskNextBoot(ticket) => self.next_boot = Some(ticket),
                 Action::Inspect(_)
                 | Action::LookUp(_)
                 | Action::Install(_)
@@ -260,6 +280,7 @@ impl World {
                 | Action::Reject(_) => {
                     self.check_fetched();
                     self.is_installed &= !matches!(action, Action::Install(_));
+                    self.has_marker |= matches!(action, Action::Install(_));
                     self.task = Some(action);
                 }
                 Action::Changed { .. } | Action::Reply(..) | Action::Reboot => {}
@@ -273,6 +294,7 @@ impl World {
         if std::mem::take(&mut self.is_unsaved) && record.state == State::Idle {
             self.package = None;
         }
+        self.has_marker &= record.keeps_marker();
         // Until then a kill brings the last success back.
         self.has_succeeded &= record.result == UpdateResult::Success;
         self.durable = Some(record);
@@ -300,7 +322,11 @@ impl World {
             Action::Check(_) => assert!(self.is_registered),
             Action::MarkGood(_) => assert!(self.is_unsaved || step == Step::Confirming),
             Action::Reject(_) => assert!(self.is_unsaved || step == Step::RollingBack),
-            Action::Discard => assert_eq!(state, State::Idle),
+            Action::Discard => {
+                // A new system runs, and what is there is of another package.
+                let is_other = (state, step) == (State::Updating, Step::OnTrial);
+                assert!(state == State::Idle || is_other, "{step:?}");
+            }
             _ => {}
         }
     }
@@ -317,6 +343,7 @@ impl World {
 
     fn restart(&mut self, running: Running, after: usize, unsynced: Unsynced) {
         self.task = None;
+        self.next_boot = None;
         self.attempt = None;
         if let Some(Stored { bytes, durable }) = &mut self.package {
             match unsynced {
@@ -346,9 +373,24 @@ impl World {
                     Running::Old | Running::Other(_) => (running, true),
                 }
             }
-            _ => (Running::Same, false),
+            _ => match self.durable.as_ref().and_then(|record| record.unsettled.as_ref()) {
+                // Whatever else is under way.
+                Some(_) => {
+                    let is_boot = running != Running::Same;
+                    (running, is_boot)
+                }
+                None => (Running::Same, false),
+            },
         };
+        // OBJ-91: one that stays on trial without an end has none any more.
+        let runs = [Step::OnTrial, Step::Confirming, Step::RollingBack];
+        let is_known = step.is_some_and(|(_, step)| runs.contains(&step));
+        assert!(
+            running != Running::New || is_known || self.has_marker,
+            "{step:?}: nobody would lead back"
+        );
         if is_boot {
+            self.is_installed &= running == Running::New;
             self.boot += 1;
             self.now = 0;
         }
@@ -439,7 +481,11 @@ impl World {
                 let event = match self.task.take() {
                     Some(Action::Inspect(ticket)) if good => Event::Inspected(ticket, Ok(info())),
                     Some(Action::Inspect(ticket)) => Event::Inspected(ticket, Err(failure(reason))),
-                    Some(Action::LookUp(ticket)) => Event::Running(ticket, Ok(System::default())),
+                    Some(Action::LookUp(ticket)) if good => {
+                        let slot = Some("rootfs.0".into());
+                        Event::Running(ticket, Ok(System { slot }))
+                    }
+                    Some(Action::LookUp(ticket)) => Event::Running(ticket, Err(failure(reason))),
                     Some(Action::Install(ticket)) if good => {
                         let end = match reason {
                             Reason::Other => Installed::Done,
@@ -449,16 +495,26 @@ impl World {
                         self.is_installed = end != Installed::Done;
                         Event::Installed(ticket, Ok(end))
                     }
-                    Some(Action::Install(ticket)) => Event::Installed(ticket, Err(failure(reason))),
+                    Some(Action::Install(ticket)) => {
+                        self.is_installed = reason == Reason::Unknown;
+                        Event::Installed(ticket, Err(failure(reason)))
+                    }
                     Some(Action::Check(ticket)) => Event::Checked(ticket, end()),
                     Some(Action::MarkGood(ticket)) => {
                         self.has_succeeded |= good;
+                        self.is_installed &= !good;
                         Event::Marked(ticket, end())
                     }
                     Some(Action::Reject(ticket)) => Event::Rejected(ticket, end()),
                     _ => return,
                 };
                 self.handle(event);
+            }
+            Move::NextBoot(next) => {
+                if let Some(ticket) = self.next_boot.take() {
+                    self.is_installed &= next.as_ref() != Ok(&Some("rootfs.0".into()));
+                    self.handle(Event::NextBoot(ticket, next));
+                }
             }
             Move::PersistFails(times) => self.persist_fails = times,
             Move::Pass(seconds) => {
@@ -484,8 +540,9 @@ impl World {
         let is_fetched = record.fetch.is_some();
         assert!(!is_fetched || record.state == State::Downloading, "{record:?}");
         let fits = (record.state == State::Idle) == self.package.is_none();
-        // Nothing may have come yet.
-        let fits = fits || is_fetched;
+        // Nothing may have come yet, or what was there was of another package.
+        let runs = [Step::OnTrial, Step::Confirming, Step::RollingBack].contains(&record.step);
+        let fits = fits || is_fetched || (is_updating && runs);
         assert!(self.is_unsaved || fits, "{record:?}");
         if let (Some(fetch), Some(stored)) = (&record.fetch, &self.package) {
             assert!(fetch.offset <= stored.durable as u64, "{record:?} counts what may go");
@@ -509,6 +566,14 @@ fn up_to_the_trial() -> [Move; 9] {
     [next, well(), update(), pass, well(), well(), kill, update(), Move::Pass(1)]
 }
 
+/// Nor to this.
+fn up_to_an_unknown_end() -> [Move; 6] {
+    let well = || Move::TaskEnds { good: true, reason: Reason::NoSpace };
+    let left = Move::TaskEnds { good: false, reason: Reason::Unknown };
+    let update = Move::Event(Event::Update { call: CALL });
+    [Move::Next { last: true }, well(), update, Move::Pass(40), well(), left]
+}
+
 /// What the disk of the test loses at most.
 const SYNC_EVERY: usize = 100;
 
@@ -523,12 +588,16 @@ proptest! {
     #[test]
     fn no_history_and_no_kill_leaves_the_table(
         history in proptest::collection::vec(moves(), 1..80),
-        begins_on_trial in any::<bool>(),
+        begin in 0..3,
     ) {
         let mut world = World::new();
-        if begins_on_trial {
+        if begin == 1 {
             up_to_the_trial().into_iter().for_each(|step| world.make(step));
             prop_assert_eq!(world.machine.record().step, Step::OnTrial);
+        }
+        if begin == 2 {
+            up_to_an_unknown_end().into_iter().for_each(|step| world.make(step));
+            prop_assert!(world.machine.record().unsettled.is_some());
         }
         for step in history {
             world.make(step);

@@ -136,6 +136,7 @@ pub(crate) fn ticket(actions: &[Action]) -> Ticket {
         | Action::Install(ticket)
         | Action::Check(ticket)
         | Action::MarkGood(ticket)
+        | Action::AskNextBoot(ticket)
         | Action::Reject(ticket) => Some(*ticket),
         Action::Fetch { ticket, .. } => Some(*ticket),
         _ => None,

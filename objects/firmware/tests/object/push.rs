@@ -30,6 +30,9 @@ struct Orders {
     inspecting: [u32; 2],
     slot: Slot,
     installations: u32,
+    /// How an installation ends, if not well; and what is booted next.
+    failed: Option<Reason>,
+    next_boot: Result<Option<String>, String>,
     restart: Result<(), &'static str>,
     restarts: u32,
     check: Result<(), String>,
@@ -59,6 +62,9 @@ impl Backend for Double {
         self.0.lock().unwrap().installations += 1;
         sink.tell(40, "Copying image");
         tokio::time::sleep(INSTALLATION).await;
+        if let Some(reason) = self.0.lock().unwrap().failed {
+            return Err(Failure::new(reason, "RAUC left the bus"));
+        }
         Ok(Installed::NeedsReboot(Some("B".into())))
     }
 
@@ -70,6 +76,10 @@ impl Backend for Double {
     async fn reject(&self) -> Result<(), String> {
         self.0.lock().unwrap().rejections += 1;
         Err("the double has no boot loader".into())
+    }
+
+    async fn next_boot(&self) -> Result<Option<String>, String> {
+        self.0.lock().unwrap().next_boot.clone()
     }
 
     async fn slot(&self) -> Slot {
@@ -116,6 +126,8 @@ impl Machine {
             inspecting: [0; 2],
             slot: booted("A"),
             installations: 0,
+            failed: None,
+            next_boot: Err("RAUC is away".into()),
             restart: Ok(()),
             restarts: 0,
             check: Ok(()),
@@ -181,13 +193,21 @@ impl Machine {
 
     /// What is of no use any more goes just after the State is shown.
     async fn package_goes(&self) {
+        self.goes("package").await;
+    }
+
+    async fn marker_goes(&self) {
+        self.goes("trial").await;
+    }
+
+    async fn goes(&self, name: &str) {
         for _ in 0..1000 {
-            if self.package().is_none() {
+            if !self.path(name).exists() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("the package stays");
+        panic!("{name} stays");
     }
 }
 
@@ -321,6 +341,71 @@ async fn a_system_that_cannot_be_marked_good_is_not_reported_as_a_success() {
     agent.until((0, 1)).await;
     assert!(!machine.path("trial").exists());
     assert!(!machine.path("trial.taken-another-boot").exists());
+}
+
+/// Up to an installation whose end was not heard.
+async fn unsettled(machine: &Machine) -> Agent {
+    machine.order(|orders| orders.failed = Some(Reason::Unknown));
+    let mut agent = pushed(machine).await;
+    agent.update().await;
+    agent.until((3, 0)).await;
+    agent.until((2, 8)).await;
+    assert!(machine.path("trial").exists());
+    agent
+}
+
+/// OBJ-91, OBJ-92: what servers do meanwhile changes nothing about it, nor does a restart
+/// of the agent.
+#[tokio::test(start_paused = true)]
+async fn a_system_that_is_booted_although_its_update_failed_is_on_trial() {
+    for proves_itself in [true, false] {
+        let machine = Machine::new();
+        let mut agent = unsettled(&machine).await;
+        assert_eq!(agent.execute(10).await, Ok(CallReply::Done));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(agent);
+        let mut agent = machine.start("boot-of-A");
+        agent.until((0, 10)).await;
+        assert!(machine.path("trial").exists());
+        drop(agent);
+        let mut agent = machine.boot("B");
+        agent.until((3, 0)).await;
+        assert!(machine.is_on_trial());
+        if proves_itself {
+            agent.confirmation.registered();
+            agent.until((0, 1)).await;
+            assert_eq!(machine.counts(), [1, 1, 0]);
+        } else {
+            while machine.counts() != [0, 0, 1] {
+                agent.until((3, 0)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            drop(agent);
+            // The package was called off before.
+            machine.boot("A").until((0, 8)).await;
+        }
+        machine.marker_goes().await;
+    }
+}
+
+/// OBJ-91: the marker goes once RAUC, which was away, says that nothing has come of it.
+#[tokio::test(start_paused = true)]
+async fn an_installation_whose_end_was_not_heard_is_settled_when_rauc_is_back() {
+    for (next, stays) in [("A", false), ("B", true)] {
+        let machine = Machine::new();
+        let mut agent = unsettled(&machine).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(machine.path("trial").exists());
+        machine.order(|orders| orders.next_boot = Ok(Some(next.into())));
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        assert_eq!(machine.path("trial").exists(), stays);
+        agent.until((2, 8)).await;
+        // The other one was not booted in the end.
+        drop(agent);
+        let mut agent = machine.start("boot-2");
+        machine.marker_goes().await;
+        agent.until((2, 8)).await;
+    }
 }
 
 /// OBJ-91: nobody could come back from a system that is not known to be on trial.
