@@ -1,27 +1,36 @@
 //! What the object asks of the program that installs, and of the one that restarts.
 
-use std::path::Path;
 use std::pin::Pin;
 
 use lwm2m_objects::{BusHandle, can_reboot, reboot};
 
-use crate::{Failure, Installed, PackageInfo, ProgressSink, Slot};
+use crate::{Failure, Installed, Package, PackageInfo, ProgressSink, Protocol, Slot};
 
 /// A program that installs packages.
 ///
 /// Each future may be dropped half-way, when the agent stops; then the question is put
 /// again after the restart.
 pub trait Backend: Send + Sync + 'static {
+    /// The protocols by which it may read a package itself while it installs, so that the
+    /// package is not fetched before. A package that it cannot read all the same is a
+    /// failure for [`Reason::NotStreamed`](crate::Reason::NotStreamed), and is fetched.
+    fn streams(&self) -> &[Protocol] {
+        &[]
+    }
+
     /// Looks at a package without changing anything: whether it is whole, trusted, and
     /// for this device.
-    fn inspect(&self, package: &Path) -> impl Future<Output = Result<PackageInfo, Failure>> + Send;
+    fn inspect(
+        &self,
+        package: &Package,
+    ) -> impl Future<Output = Result<PackageInfo, Failure>> + Send;
 
     /// Installs a package. Doing it twice comes to the same as doing it once. `sink` is
     /// told how far it is, by those who know. An installation whose end is not known is a
     /// failure for [`Reason::Unknown`](crate::Reason::Unknown).
     fn install(
         &self,
-        package: &Path,
+        package: &Package,
         sink: &ProgressSink,
     ) -> impl Future<Output = Result<Installed, Failure>> + Send;
 

@@ -5,7 +5,6 @@
 //! run by then. Where something cannot be compared, nothing is refused.
 
 use std::cmp::Ordering;
-use std::path::Path;
 use std::sync::atomic::{self, AtomicBool};
 
 use lwm2m_objects::Roots;
@@ -13,7 +12,9 @@ use lwm2m_objects::sources::os_release;
 use tracing::warn;
 
 use crate::text::{cut, one_line};
-use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
+use crate::{
+    Backend, Failure, Installed, Package, PackageInfo, ProgressSink, Protocol, Reason, Slot,
+};
 
 /// What becomes of a package that is older than what runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +71,11 @@ impl<B: Backend> WithPolicy<B> {
 }
 
 impl<B: Backend> Backend for WithPolicy<B> {
-    async fn inspect(&self, package: &Path) -> Result<PackageInfo, Failure> {
+    fn streams(&self) -> &[Protocol] {
+        self.backend.streams()
+    }
+
+    async fn inspect(&self, package: &Package) -> Result<PackageInfo, Failure> {
         let info = self.backend.inspect(package).await?;
         match self.downgrade {
             Downgrade::Allow => {}
@@ -79,7 +84,7 @@ impl<B: Backend> Backend for WithPolicy<B> {
         Ok(info)
     }
 
-    async fn install(&self, package: &Path, sink: &ProgressSink) -> Result<Installed, Failure> {
+    async fn install(&self, package: &Package, sink: &ProgressSink) -> Result<Installed, Failure> {
         match self.downgrade {
             Downgrade::Allow => {}
             Downgrade::Refuse => {
@@ -203,13 +208,13 @@ mod tests {
     }
 
     impl Backend for Double {
-        async fn inspect(&self, _package: &Path) -> Result<PackageInfo, Failure> {
+        async fn inspect(&self, _package: &Package) -> Result<PackageInfo, Failure> {
             Ok(PackageInfo { name: "gw".into(), version: self.package.into() })
         }
 
         async fn install(
             &self,
-            _package: &Path,
+            _package: &Package,
             _sink: &ProgressSink,
         ) -> Result<Installed, Failure> {
             Ok(Installed::Done)
@@ -264,7 +269,7 @@ mod tests {
             fs::write(root.path().join("etc/os-release"), release).unwrap();
             let roots = Roots::below(root.path());
             let backend = WithPolicy::new(Double { package, running }, downgrade, roots);
-            let path = Path::new("package");
+            let path = &Package::Stored("package".into());
             assert_eq!(backend.inspect(path).await.map(drop), expected, "{case}");
             assert_eq!(
                 backend.install(path, &ProgressSink::nowhere()).await.map(drop),

@@ -46,7 +46,9 @@ impl Machine {
                     record.result = UpdateResult::Initial;
                 });
             }
-            (State::Downloading, _) if starts && self.record.fetch.is_some() => {
+            (State::Downloading, _)
+                if starts && (self.record.fetch.is_some() || self.record.streamed) =>
+            {
                 return Err(not_allowed("a package is fetched from Package URI"));
             }
             (
@@ -127,6 +129,9 @@ impl Machine {
                         self.phase = Phase::Automatic(now.boot + INSTALL_DELAY);
                     }
                 }
+                Err(Failure { reason: Reason::NotStreamed, cause }) if self.record.streamed => {
+                    self.fetch_instead(now, Some(cause), out);
+                }
                 Err(failure) => {
                     self.abandon_check(out);
                     let replies = std::mem::take(out);
@@ -180,6 +185,16 @@ impl Machine {
                     record.uri.clear();
                     set(record);
                 });
+            }
+            Some(uri) if is_supported(&uri, &self.config.streams) => {
+                self.commit(now, None, out, |record| {
+                    record.state = State::Downloading;
+                    record.result = UpdateResult::Initial;
+                    record.uri = uri;
+                    record.streamed = true;
+                    set(record);
+                });
+                self.check_fetched(out);
             }
             Some(uri) if is_supported(&uri, &self.config.protocols) => {
                 self.commit(now, None, out, |record| {

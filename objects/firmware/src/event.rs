@@ -12,6 +12,8 @@ use crate::{Protocol, Record};
 pub struct MachineConfig {
     /// What packages can be fetched with; without any they can only be pushed.
     pub protocols: Vec<Protocol>,
+    /// What the installer reads packages by, which are not fetched then.
+    pub streams: Vec<Protocol>,
     /// For how long nothing new comes before a package is given up that is fetched.
     pub patience: Duration,
     /// If somebody on the device may put an update off: for how long where the server
@@ -93,6 +95,12 @@ pub enum Reason {
     Other,
     /// The installer cannot be asked: nothing is known of the package.
     Unavailable,
+    /// The source cannot be reached, or has fallen silent.
+    Lost,
+    /// The source has no such package for this device.
+    InvalidUri,
+    /// The installer cannot read the package from where it is; it has to be fetched.
+    NotStreamed,
     /// The installer has not said how it ended. After an installation the system in another
     /// slot may be the one to boot.
     Unknown,

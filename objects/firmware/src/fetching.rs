@@ -19,7 +19,7 @@ use lwm2m_model::{Instant, Now};
 use crate::event::{Action, Failure, Ticket};
 use crate::machine::{Machine, Phase};
 use crate::record::{Progress, UpdateResult};
-use crate::restart::Found;
+use crate::restart::{Found, Running};
 use crate::rules::{is_supported, result_of};
 use crate::text::one_line;
 
@@ -115,6 +115,36 @@ impl Machine {
             let cause = "Package URI can no longer be fetched from here".into();
             self.end(now, UpdateResult::UnsupportedScheme, Some(cause), out);
         }
+    }
+
+    /// A package that was to be streamed goes on after a restart.
+    pub(crate) fn resume_stream(&mut self, now: &Now, out: &mut Vec<Action>) {
+        if is_supported(&self.record.uri, &self.config.streams) {
+            self.check_fetched(out);
+        } else {
+            self.fetch_instead(now, None, out);
+        }
+    }
+
+    /// The installer cannot read the package from where it is.
+    pub(crate) fn fetch_instead(
+        &mut self,
+        now: &Now,
+        cause: Option<String>,
+        out: &mut Vec<Action>,
+    ) {
+        self.commit(now, None, out, |record| {
+            record.streamed = false;
+            record.fetch = Some(Progress::default());
+        });
+        let cause = cause.map(|cause| format!("the package is fetched, not streamed: {cause}"));
+        out.extend(
+            cause.map(|cause| Action::Changed {
+                resources: Vec::new(),
+                cause: Some(one_line(&cause)),
+            }),
+        );
+        self.resume_fetch(&Found { package: false, running: Running::Same }, now, out);
     }
 
     /// Asks the source; the pause before it is over.
@@ -323,8 +353,8 @@ impl Machine {
         self.end(now, UpdateResult::Integrity, Some(cause.into()), out);
     }
 
-    /// All of it is there; nobody waits for an answer.
-    fn check_fetched(&mut self, out: &mut Vec<Action>) {
+    /// All of it is there, or can be read from where it is; nobody waits for an answer.
+    pub(crate) fn check_fetched(&mut self, out: &mut Vec<Action>) {
         let ticket = self.next_ticket();
         self.phase = Phase::Checking { server: None, ticket, answer: None };
         out.push(Action::Inspect(ticket));

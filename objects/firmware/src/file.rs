@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 
 use crate::storage::sync_folder;
-use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
+use crate::{Backend, Failure, Installed, Package, PackageInfo, ProgressSink, Reason, Slot};
 
 /// Puts each package at one path, in place of the one before. No restart is needed.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ impl FileBackend {
 
 impl Backend for FileBackend {
     /// Any file will do; it says nothing of itself.
-    async fn inspect(&self, package: &Path) -> Result<PackageInfo, Failure> {
+    async fn inspect(&self, package: &Package) -> Result<PackageInfo, Failure> {
+        let package = package.file()?;
         let path = package.to_owned();
         match spawn_blocking(move || fs::metadata(path)).await {
             Ok(Ok(_)) => Ok(PackageInfo::default()),
@@ -33,7 +34,8 @@ impl Backend for FileBackend {
         }
     }
 
-    async fn install(&self, package: &Path, _sink: &ProgressSink) -> Result<Installed, Failure> {
+    async fn install(&self, package: &Package, _: &ProgressSink) -> Result<Installed, Failure> {
+        let package = package.file()?;
         let (source, target) = (package.to_owned(), self.target.clone());
         let moved = spawn_blocking(move || {
             place(&source, &target).map_err(|error| failure(&target, &error))
@@ -98,7 +100,9 @@ mod tests {
             fs::write(&package, content).unwrap();
             for _ in 0..2 {
                 assert_eq!(
-                    backend.install(&package, &ProgressSink::nowhere()).await,
+                    backend
+                        .install(&Package::Stored(package.clone()), &ProgressSink::nowhere())
+                        .await,
                     Ok(Installed::Done)
                 );
                 assert_eq!(fs::read_to_string(&target).unwrap(), content);
@@ -113,7 +117,10 @@ mod tests {
         let package = folder.path().join("package");
         fs::write(&package, "x").unwrap();
         let backend = FileBackend::new(folder.path().join("missing/image"));
-        let failure = backend.install(&package, &ProgressSink::nowhere()).await.unwrap_err();
+        let failure = backend
+            .install(&Package::Stored(package.clone()), &ProgressSink::nowhere())
+            .await
+            .unwrap_err();
         assert_eq!(failure.reason, Reason::Other);
         assert!(failure.cause.contains("missing/image: No such file"), "{}", failure.cause);
         assert!(package.exists());

@@ -246,6 +246,7 @@ impl Machine {
             record.result = result;
             record.package = None;
             record.fetch = None;
+            record.streamed = false;
             record.deferred_at = None;
             record.step = Step::Wanted;
             record.attempts = 0;

@@ -4,9 +4,8 @@
 //! come back knowing nothing. A question is put again; an installation is not. One whose
 //! end was not heard has succeeded if the boot loader takes another slot next.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lwm2m_objects::BusHandle;
@@ -17,19 +16,61 @@ use rauc_dbus::{
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::sentence::{reason_of, reason_of_refusal, without_uri};
 use crate::text::{cut, one_line};
-use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
+use crate::{
+    Backend, Failure, Installed, Package, PackageInfo, ProgressSink, Protocol, Reason, Slot,
+    StreamAccess, StreamOrigins,
+};
 
 /// RAUC on the bus of the daemon.
 #[derive(Debug, Clone)]
 pub struct RaucBackend {
     bus: BusHandle,
+    /// Where RAUC may read bundles itself, if it may.
+    origins: Option<Arc<dyn StreamOrigins>>,
 }
 
 impl RaucBackend {
     /// RAUC, wherever the connection is at the time.
     pub fn new(bus: BusHandle) -> Self {
-        Self { bus }
+        Self { bus, origins: None }
+    }
+
+    /// Lets RAUC read bundles itself by HTTP and HTTPS, where it can.
+    ///
+    /// It is told of files alone, never of what proves the device by HTTP: RAUC writes
+    /// the headers that it is given to its log.
+    pub fn streaming(self, origins: Arc<dyn StreamOrigins>) -> Self {
+        Self { origins: Some(origins), ..self }
+    }
+
+    /// How RAUC gets at a package.
+    fn access(&self, package: &Package) -> Result<BundleAccess, Failure> {
+        let mut access = BundleAccess::default();
+        let (uri, origins) = match (package, &self.origins) {
+            (Package::Stored(_), _) => return Ok(access),
+            (Package::Remote(uri), Some(origins)) => (uri, origins),
+            (Package::Remote(_), None) => {
+                return Err(Failure::new(Reason::NotStreamed, "streaming is not configured"));
+            }
+        };
+        let StreamAccess { ca, certificate, key } = origins.access(uri)?;
+        let text = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
+        access.tls_ca = text(ca);
+        access.tls_cert = text(certificate);
+        access.tls_key = text(key);
+        Ok(access)
+    }
+
+    /// Before RAUC 1.9 nothing could be told of the origin when a bundle is inspected, and
+    /// one sentence stands for every refusal.
+    async fn check_streaming(&self) -> Result<(), Failure> {
+        let found = self.ask(|rauc| async move { rauc.capabilities().await }).await;
+        match found.map_err(|asked| unavailable(&asked.cause()))?.has_method("InspectBundle") {
+            true => Ok(()),
+            false => Err(Failure::new(Reason::NotStreamed, "RAUC is older than 1.9")),
+        }
     }
 
     async fn installer(&self) -> Result<Installer, Failure> {
@@ -165,10 +206,21 @@ fn is_kept(slots: &[(String, SlotStatus)], primary: &str) -> Result<(), String> 
 }
 
 impl Backend for RaucBackend {
-    async fn inspect(&self, package: &Path) -> Result<PackageInfo, Failure> {
+    fn streams(&self) -> &[Protocol] {
+        match self.origins {
+            Some(_) => &[Protocol::Http, Protocol::Https],
+            None => &[],
+        }
+    }
+
+    async fn inspect(&self, package: &Package) -> Result<PackageInfo, Failure> {
+        let access = self.access(package)?;
+        if let Package::Remote(_) = package {
+            self.check_streaming().await?;
+        }
         let inspect = |rauc: Installer| {
-            let bundle = package.display().to_string();
-            async move { rauc.inspect(&bundle, &BundleAccess::default()).await }
+            let (bundle, access) = (name(package), access.clone());
+            async move { rauc.inspect(&bundle, &access).await }
         };
         let info = self.ask(inspect).await;
         let info = info.map_err(|asked| refusal(asked, package))?;
@@ -184,13 +236,14 @@ impl Backend for RaucBackend {
         })
     }
 
-    async fn install(&self, package: &Path, sink: &ProgressSink) -> Result<Installed, Failure> {
-        let bundle = package.display().to_string();
+    async fn install(&self, package: &Package, sink: &ProgressSink) -> Result<Installed, Failure> {
+        let mut options = InstallOptions::default();
+        options.access = self.access(package)?;
+        let bundle = name(package);
         let mut tries = 1;
         let mut installation = loop {
             let installer = self.installer().await?;
-            match timeout(CALL_LIMIT, installer.install(&bundle, &InstallOptions::default())).await
-            {
+            match timeout(CALL_LIMIT, installer.install(&bundle, &options)).await {
                 Ok(Ok(installation)) => break installation,
                 Ok(Err(Error::Busy { .. })) if tries < BUSY_TRIES => {
                     tries += 1;
@@ -200,7 +253,9 @@ impl Backend for RaucBackend {
                 Ok(Err(error @ (Error::Bus { .. } | Error::ServiceGone { .. }))) => {
                     return self.settle(&error.to_string()).await;
                 }
-                Ok(Err(error)) => return Err(unavailable(&error.to_string())),
+                Ok(Err(error)) => {
+                    return Err(unavailable(&without_uri(&error.to_string(), package)));
+                }
                 Err(_) => return self.settle("RAUC does not answer").await,
             }
         };
@@ -219,7 +274,8 @@ impl Backend for RaucBackend {
                 }
                 Some(Event::Finished(Outcome::Failed { last_error })) => {
                     let sentence = last_error.unwrap_or_else(|| "RAUC gives no reason".into());
-                    return Err(Failure::new(reason_of(&sentence), one_line(&sentence)));
+                    let cause = one_line(&without_uri(&sentence, package));
+                    return Err(Failure::new(reason_of(&sentence), cause));
                 }
                 Some(Event::Finished(Outcome::ServiceDied)) => {
                     return self.settle("RAUC left the bus during the installation").await;
@@ -282,33 +338,25 @@ impl Backend for RaucBackend {
     }
 }
 
+/// What RAUC calls it.
+fn name(package: &Package) -> String {
+    match package {
+        Package::Stored(path) => path.display().to_string(),
+        Package::Remote(uri) => uri.clone(),
+    }
+}
+
 /// What a refused bundle is.
-fn refusal(asked: Asked, package: &Path) -> Failure {
+fn refusal(asked: Asked, package: &Package) -> Failure {
     let message = match asked {
-        Asked::Failed(failure) => return failure,
-        Asked::Refused(Error::Refused { message, .. }) => message,
-        Asked::Refused(error) => return unavailable(&error.to_string()),
+        Asked::Failed(failure) => {
+            return Failure { cause: without_uri(&failure.cause, package), ..failure };
+        }
+        Asked::Refused(Error::Refused { message, .. }) => without_uri(&message, package),
+        Asked::Refused(error) => return unavailable(&without_uri(&error.to_string(), package)),
     };
-    let reason = match reason_of(&message) {
-        // Before RAUC 1.9 one sentence stands for everything.
-        Reason::Other if !looks_like_a_bundle(package) => Reason::Unsupported,
-        Reason::Other => Reason::Refused,
-        reason => reason,
-    };
+    let reason = reason_of_refusal(&message, package);
     Failure::new(reason, format!("RAUC refuses the bundle: {}", one_line(&message)))
-}
-
-/// True unless it cannot be a bundle: those begin with a squashfs.
-fn looks_like_a_bundle(package: &Path) -> bool {
-    let mut start = [0; SQUASHFS.len()];
-    let read = File::open(package).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start == *SQUASHFS
-}
-
-/// What a sentence of RAUC means, as far as it can be told.
-fn reason_of(sentence: &str) -> Reason {
-    let known = SENTENCES.iter().find(|(part, _)| sentence.contains(part));
-    known.map_or(Reason::Other, |(_, reason)| *reason)
 }
 
 fn unheard(cause: &str) -> Failure {
@@ -319,17 +367,6 @@ fn unavailable(cause: &str) -> Failure {
     Failure::new(Reason::Unavailable, one_line(cause))
 }
 
-/// Parts of what RAUC says, the more telling first.
-const SENTENCES: &[(&str, Reason)] = &[
-    // A clock that is not set says the same.
-    ("not yet valid", Reason::Refused),
-    ("has expired", Reason::Refused),
-    ("signature verification failed", Reason::Integrity),
-    ("No such file", Reason::Other),
-    ("Invalid bundle format", Reason::Unsupported),
-    ("Compatible mismatch", Reason::Unsupported),
-];
-const SQUASHFS: &[u8; 4] = b"hsqs";
 /// How long the connection to the bus may be away.
 const BUS_LIMIT: Duration = Duration::from_secs(30);
 /// How long RAUC may take for a bundle that it reads whole.
@@ -345,26 +382,6 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(1800);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sentences_of_rauc_say_what_is_wrong() {
-        #[rustfmt::skip] // a table: one row a sentence
-        let cases = [
-            ("signature verification failed: Verify error: unable to get local issuer certificate", Reason::Integrity),
-            ("signature verification failed: error:1700009E:CMS routines::verification failure", Reason::Integrity),
-            ("signature verification failed: Verify error: certificate is not yet valid", Reason::Refused),
-            ("signature verification failed: Verify error: certificate has expired", Reason::Refused),
-            ("Invalid bundle format: Signature size (7) exceeds bundle size", Reason::Unsupported),
-            ("Invalid bundle format: Failed to open bundle for reading: x: No such file or directory", Reason::Other),
-            ("Installation error: Compatible mismatch: Expected 'x' but bundle manifest has 'y'", Reason::Unsupported),
-            ("Installation error: Bundle rejected: Hook returned: no", Reason::Other),
-            ("Slot (8 bytes) is too small for image (9 bytes).", Reason::Other),
-            ("Failed mounting bundle: Failed to open /dev/mapper/control", Reason::Other),
-        ];
-        for (sentence, reason) in cases {
-            assert_eq!(reason_of(sentence), reason, "{sentence}");
-        }
-    }
 
     /// OBJ-91
     #[test]

@@ -145,6 +145,9 @@ pub struct Record {
     /// How far the package at the URI is, in State Downloading; `None` if it is pushed.
     #[serde(default)]
     pub fetch: Option<Progress>,
+    /// The package is not fetched: the installer reads it from the URI. Not in State Idle.
+    #[serde(default)]
+    pub streamed: bool,
     /// Since when an update is deferred, Unix time in seconds.
     pub deferred_at: Option<i64>,
     /// How far an installation is.
@@ -247,6 +250,7 @@ impl Default for Record {
             automatic: false,
             package: None,
             fetch: None,
+            streamed: false,
             deferred_at: None,
             step: Step::Wanted,
             unsettled: None,

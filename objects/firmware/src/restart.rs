@@ -11,7 +11,8 @@ use crate::trial::{MARK_PAUSE, Proof};
 /// What is found at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// A package is there; of one that is fetched, at least what is recorded.
+    /// A package is there; of one that is fetched, at least what is recorded. One that is
+    /// streamed is as long as that is configured.
     pub package: bool,
     /// What runs.
     pub running: Running,
@@ -58,6 +59,7 @@ impl Machine {
             // Killed between the record and the removal.
             State::Idle if found.package => out.push(Action::Discard),
             State::Idle => {}
+            State::Downloading if self.record.streamed => self.resume_stream(now, out),
             State::Downloading if self.record.fetch.is_some() => {
                 self.resume_fetch(found, now, out);
             }
@@ -160,6 +162,10 @@ impl Machine {
             Phase::Installing(_) if step_left_out => self.fail_update(now, cause, out),
             Phase::Receiving { storing: Some(_), .. } if step_left_out => {
                 self.stored(now, Err(Failure::new(Reason::Other, cause)), out);
+            }
+            // With a package that is streamed nothing is left out but the record itself.
+            Phase::Checking { .. } if self.record.streamed => {
+                self.end(now, UpdateResult::Failed, Some(cause), out);
             }
             Phase::Fetching(_) if step_left_out => {
                 self.end(now, UpdateResult::Failed, Some(cause), out);

@@ -38,7 +38,11 @@ pub(crate) fn result_of(reason: Reason) -> UpdateResult {
         Reason::OutOfMemory => UpdateResult::OutOfMemory,
         Reason::Integrity | Reason::Refused => UpdateResult::Integrity,
         Reason::Unsupported => UpdateResult::UnsupportedPackage,
-        Reason::Other | Reason::Unavailable | Reason::Unknown => UpdateResult::Failed,
+        Reason::Lost => UpdateResult::ConnectionLost,
+        Reason::InvalidUri => UpdateResult::InvalidUri,
+        Reason::Other | Reason::Unavailable | Reason::NotStreamed | Reason::Unknown => {
+            UpdateResult::Failed
+        }
     }
 }
 
@@ -47,7 +51,12 @@ pub(crate) fn refusal_of(failure: &Failure) -> RequestError {
     let code = match failure.reason {
         Reason::NoSpace | Reason::OutOfMemory => Code::REQUEST_ENTITY_TOO_LARGE,
         Reason::Integrity | Reason::Refused | Reason::Unsupported => Code::BAD_REQUEST,
-        Reason::Other | Reason::Unavailable | Reason::Unknown => Code::INTERNAL_SERVER_ERROR,
+        Reason::Other
+        | Reason::Unavailable
+        | Reason::Lost
+        | Reason::InvalidUri
+        | Reason::NotStreamed
+        | Reason::Unknown => Code::INTERNAL_SERVER_ERROR,
     };
     RequestError::new(code, failure.cause.clone())
 }

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use crate::text::one_line;
-use crate::{Backend, Failure, Installed, PackageInfo, ProgressSink, Reason, Slot};
+use crate::{Backend, Failure, Installed, Package, PackageInfo, ProgressSink, Reason, Slot};
 
 /// The name of a script: letters, digits and `_.-`, at most 64 and no dot first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,14 +82,16 @@ impl ScriptBackend {
 }
 
 impl Backend for ScriptBackend {
-    async fn inspect(&self, _package: &Path) -> Result<PackageInfo, Failure> {
+    async fn inspect(&self, package: &Package) -> Result<PackageInfo, Failure> {
+        package.file()?;
         let answer = self.run("inspect").await?;
         let text = |value: Option<String>| value.unwrap_or_default();
         Ok(PackageInfo { name: text(answer.name), version: text(answer.version) })
     }
 
     /// A script says nothing before its end.
-    async fn install(&self, _package: &Path, _sink: &ProgressSink) -> Result<Installed, Failure> {
+    async fn install(&self, package: &Package, _: &ProgressSink) -> Result<Installed, Failure> {
+        package.file()?;
         let answer = self.run("install").await?;
         if answer.reboot == Some(false) {
             return Ok(Installed::Done);

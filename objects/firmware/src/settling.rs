@@ -114,6 +114,7 @@ impl Machine {
                     record.package = Some(package);
                     record.unsettled = None;
                     record.fetch = None;
+                    record.streamed &= is_there;
                     record.deferred_at = None;
                     record.restarts = 0;
                 });

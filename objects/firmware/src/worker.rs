@@ -18,11 +18,12 @@ use tracing::{error, info, warn};
 use crate::attempt::Attempt;
 use crate::log::log;
 use crate::proving::{check, confirm, next_boot, reject};
+use crate::rules::is_supported;
 use crate::storage::Storage;
 use crate::{
-    Action, Backend, Checks, Event, Failure, Fetcher, Found, Machine, MachineConfig, ProgressSink,
-    Reason, Record, RecordStore, Restarter, Running, Slot, State, Step, System, Ticket,
-    TrialMarker, UpdateStatus, resource,
+    Action, Backend, Checks, Event, Failure, Fetcher, Found, Machine, MachineConfig, Package,
+    ProgressSink, Reason, Record, RecordStore, Restarter, Running, Slot, State, Step, System,
+    Ticket, TrialMarker, UpdateStatus, resource,
 };
 
 /// What the object is made of.
@@ -94,6 +95,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
         let found = find(record.as_ref(), &parts.package, parts.boot.as_deref(), &*backend).await;
         let config = MachineConfig {
             protocols: parts.fetcher.protocols().to_vec(),
+            streams: backend.streams().to_vec(),
             patience: parts.patience,
             deferral: parts.deferral,
             boot: parts.boot,
@@ -209,7 +211,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
                     });
                 }
                 Action::Install(ticket) => {
-                    let (backend, package) = (self.backend.clone(), self.package.clone());
+                    let (backend, package) = (self.backend.clone(), self.package());
                     let sink = ProgressSink::new(self.shown.clone());
                     let marked = self.set_marker().await;
                     self.tasks.spawn(async move {
@@ -266,7 +268,7 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
     /// Begins to check the package. An installer that takes long does not have one check
     /// after the other given to it: it could not be told to stop.
     fn inspect(&mut self, ticket: Ticket) {
-        let (backend, package) = (self.backend.clone(), self.package.clone());
+        let (backend, package) = (self.backend.clone(), self.package());
         let task = self
             .tasks
             .spawn(async move { Some(Event::Inspected(ticket, backend.inspect(&package).await)) });
@@ -388,6 +390,15 @@ impl<B: Backend, R: Restarter, F: Fetcher> Worker<B, R, F> {
         }
     }
 
+    /// What is recorded of where the package is.
+    fn package(&self) -> Package {
+        let record = self.machine.record();
+        match record.streamed {
+            true => Package::Remote(record.uri.clone()),
+            false => Package::Stored(self.package.clone()),
+        }
+    }
+
     fn take_storage(&mut self) -> Storage {
         let package = &self.package;
         self.storage.take().unwrap_or_else(|| Storage::new(package.clone()))
@@ -455,7 +466,10 @@ async fn find<B: Backend>(
     boot: Option<&str>,
     backend: &B,
 ) -> Found {
-    let package = is_there(record, package).await;
+    let package = match record {
+        Some(record) if record.streamed => is_supported(&record.uri, backend.streams()),
+        Some(_) | None => is_there(record, package).await,
+    };
     let begun = record.filter(|it| it.is_begun() || it.unsettled.is_some());
     let running = match begun {
         None => Running::Same,

@@ -5,6 +5,7 @@ mod random;
 mod restart;
 mod settling;
 mod steps;
+mod streaming;
 mod support;
 mod table;
 mod trial;

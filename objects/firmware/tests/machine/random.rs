@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lwm2m_engine::{FetchFailure, FetchFailureKind, Fetched, Resume};
 use lwm2m_firmware::{
-    Action, Delivery, Event, Found, Installed, Machine, MachineConfig, Reason, Record, Running,
-    Settings, State, Step, System, Ticket, UpdateResult,
+    Action, Delivery, Event, Found, Installed, Machine, MachineConfig, Protocol, Reason, Record,
+    Running, Settings, State, Step, System, Ticket, UpdateResult,
 };
 use proptest::prelude::*;
 
@@ -94,6 +94,8 @@ fn reason() -> impl Strategy<Value = Reason> {
         Just(Reason::Other),
         Just(Reason::Unavailable),
         Just(Reason::Unknown),
+        Just(Reason::Lost),
+        Just(Reason::NotStreamed),
     ]
 }
 
@@ -152,6 +154,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::Event(Event::Consent)),
         1 => Just(Move::Event(uri(""))),
         3 => Just(Move::Event(uri("coap://h/x"))),
+        2 => Just(Move::Event(uri("https://h/x"))),
         1 => Just(Move::Event(uri("ftp://h/x"))),
         1 => Just(Move::Event(part(Some(102), 0, &[0], true))),
         1 => (0..3_u64).prop_map(|n| Move::Event(part(Some(102), n * 16, &[7; 16], n == 2))),
@@ -266,7 +269,7 @@ impl World {
                     self.handle(Event::Stored(Ok(durable)));
                 }
                 Action::Fetch { ticket, uri, resume } => {
-                    assert_eq!(uri, "coap://h/x");
+                    assert!(["coap://h/x", "https://h/x"].contains(&uri.as_str()));
                     self.attempt = Some(Attempt { ticket, resume, at: None });
                 }
                 Action::StopFetch => self.attempt = None,
@@ -397,7 +400,8 @@ impl World {
         let recorded = self.durable.as_ref().and_then(|record| record.fetch.clone());
         let offset = recorded.as_ref().map_or(0, |it| it.offset);
         let has_package = self.package.as_ref().is_some_and(|it| it.bytes.len() as u64 >= offset);
-        let found = Found { package: has_package, running };
+        let is_streamed = self.durable.as_ref().is_some_and(|record| record.streamed);
+        let found = Found { package: has_package || is_streamed, running };
         let record = self.durable.as_ref().map(|record| Record::decode(&record.encode()).unwrap());
         let (machine, actions) =
             Machine::start(config_of(self.boot), record, &found, &at(self.now));
@@ -405,7 +409,9 @@ impl World {
         self.carry_out(actions);
         let state = self.machine.record().state;
         assert!(
-            state != State::Downloading || self.machine.record().fetch.is_some(),
+            state != State::Downloading
+                || self.machine.record().fetch.is_some()
+                || self.machine.record().streamed,
             "a push cannot be resumed"
         );
         // OBJ-94: what is recorded is not fetched again.
@@ -537,12 +543,16 @@ impl World {
         assert_eq!(record.package.is_some(), has_package, "{record:?}");
         let is_updating = record.state == State::Updating;
         assert!(!is_updating || record.result == UpdateResult::Initial, "{record:?}");
+        assert!(
+            !record.streamed || (state_has_uri(record) && record.fetch.is_none()),
+            "{record:?}"
+        );
         let is_fetched = record.fetch.is_some();
         assert!(!is_fetched || record.state == State::Downloading, "{record:?}");
         let fits = (record.state == State::Idle) == self.package.is_none();
         // Nothing may have come yet, or what was there was of another package.
         let runs = [Step::OnTrial, Step::Confirming, Step::RollingBack].contains(&record.step);
-        let fits = fits || is_fetched || (is_updating && runs);
+        let fits = fits || record.streamed || is_fetched || (is_updating && runs);
         assert!(self.is_unsaved || fits, "{record:?}");
         if let (Some(fetch), Some(stored)) = (&record.fetch, &self.package) {
             assert!(fetch.offset <= stored.durable as u64, "{record:?} counts what may go");
@@ -550,10 +560,15 @@ impl World {
     }
 }
 
+fn state_has_uri(record: &Record) -> bool {
+    record.state != State::Idle && record.uri == "https://h/x"
+}
+
 /// A trial that a history is long enough for.
 fn config_of(boot: u32) -> MachineConfig {
     let (boot, trial) = (Some(format!("boot-{boot}")), Duration::from_secs(60));
-    MachineConfig { boot, trial, ..config(Delivery::Both) }
+    let streams = vec![Protocol::Https];
+    MachineConfig { boot, trial, streams, ..config(Delivery::Both) }
 }
 
 /// What few histories come to by themselves.

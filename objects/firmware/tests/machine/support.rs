@@ -28,7 +28,14 @@ pub(crate) fn config(delivery: Delivery) -> MachineConfig {
         Delivery::Both => vec![Protocol::Coap, Protocol::Http, Protocol::Https],
     };
     let boot = Some("boot-1".into());
-    MachineConfig { protocols, patience: PATIENCE, deferral: None, boot, trial: TRIAL }
+    MachineConfig {
+        protocols,
+        streams: Vec::new(),
+        patience: PATIENCE,
+        deferral: None,
+        boot,
+        trial: TRIAL,
+    }
 }
 
 pub(crate) fn found(package: bool) -> Found {

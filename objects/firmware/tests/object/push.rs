@@ -1,16 +1,16 @@
 //! Packages that a server pushes, with an installer that is made up.
 
 use std::fs;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lwm2m_engine::{CallOperation, CallReply, CallResult};
 use lwm2m_firmware::{
-    Backend, Checks, DEFAULT_PATIENCE, Failure, Installed, NotAccepted, PackageInfo, Parts,
-    ProgressSink, Reason, RecordFile, RecordStore, Restarter, Slot, TrialMarker, UpdateProgress,
-    is_on_trial,
+    Backend, Checks, DEFAULT_PATIENCE, Failure, Installed, NotAccepted, Package, PackageInfo,
+    Parts, ProgressSink, Reason, RecordFile, RecordStore, Restarter, Slot, TrialMarker,
+    UpdateProgress, is_on_trial,
 };
 use lwm2m_model::{Code, Instant, Path, Value};
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ struct Orders {
 }
 
 impl Backend for Double {
-    async fn inspect(&self, _package: &FilePath) -> Result<PackageInfo, Failure> {
+    async fn inspect(&self, _package: &Package) -> Result<PackageInfo, Failure> {
         let pause = {
             let mut orders = self.0.lock().unwrap();
             orders.inspections += 1;
@@ -57,8 +57,8 @@ impl Backend for Double {
         orders.inspected.clone()
     }
 
-    async fn install(&self, package: &FilePath, sink: &ProgressSink) -> Result<Installed, Failure> {
-        assert!(package.exists());
+    async fn install(&self, package: &Package, sink: &ProgressSink) -> Result<Installed, Failure> {
+        assert!(package.file().unwrap().exists());
         self.0.lock().unwrap().installations += 1;
         sink.tell(40, "Copying image");
         tokio::time::sleep(INSTALLATION).await;

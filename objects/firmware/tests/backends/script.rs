@@ -1,8 +1,5 @@
 //! The back end that is a script: the program that the unit runs, with scripts of the
-//! test, started by a double of systemd. Not run where dbus-daemon is missing.
-
-#[path = "../../linux/tests/units/systemd1.rs"]
-mod systemd1;
+//! test, started by a double of systemd.
 
 use std::fs;
 use std::future::pending;
@@ -11,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lwm2m_firmware::{
-    Backend, Downgrade, Failure, Installed, PackageInfo, ProgressSink, Reason, ScriptBackend,
-    ScriptName, Slot, WithPolicy,
+    Backend, Downgrade, Failure, Installed, Package, PackageInfo, ProgressSink, Reason,
+    ScriptBackend, ScriptName, Slot, WithPolicy,
 };
 use lwm2m_objects::{BusHandle, Roots};
 use tempfile::TempDir;
@@ -64,12 +61,12 @@ impl Root {
 
     async fn inspect(&self, bus: &Bus) -> Result<PackageInfo, Failure> {
         let (backend, _supply) = self.backend(bus);
-        backend.inspect(&self.path("package")).await
+        backend.inspect(&Package::Stored(self.path("package"))).await
     }
 
     async fn install(&self, bus: &Bus) -> Result<Installed, Failure> {
         let (backend, _supply) = self.backend(bus);
-        backend.install(&self.path("package"), &ProgressSink::nowhere()).await
+        backend.install(&Package::Stored(self.path("package")), &ProgressSink::nowhere()).await
     }
 
     async fn slot(&self, bus: &Bus) -> Slot {
@@ -138,7 +135,8 @@ fn a_package_older_than_what_the_script_says_runs_is_refused() {
             let backend = WithPolicy::new(backend, Downgrade::Refuse, roots);
             calls.lock().unwrap().clear();
             let sink = ProgressSink::nowhere();
-            let failure = backend.install(&root.path("package"), &sink).await.err();
+            let failure =
+                backend.install(&Package::Stored(root.path("package")), &sink).await.err();
             let matches = match (&failure, refused) {
                 (Some(failure), Some((reason, cause))) => {
                     failure.reason == reason && failure.cause.contains(cause)
@@ -314,7 +312,7 @@ fn one_verb_runs_at_a_time() {
     on_bus(async |bus| {
         let (_systemd, calls) = bus.systemd(|_| Start::Runs(Box::pin(pending()))).await;
         let (backend, _supply) = root.backend(&bus);
-        let package = root.path("package");
+        let package = Package::Stored(root.path("package"));
         let both = async { tokio::join!(backend.inspect(&package), backend.inspect(&package)) };
         let first = async {
             while calls.lock().unwrap().is_empty() {
