@@ -148,6 +148,9 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
             || config.downloads.sources.iter().any(|source| source.psk.is_some());
         let names: Vec<&str> = protocols(has_coaps).iter().map(|it| it.scheme()).collect();
         let patience = in_words(config.downloads.patience);
+        if config.downloads.streaming {
+            line("  streaming", "http and https, by RAUC 1.9 or later".to_owned());
+        }
         line("  fetches by", format!("{}, given up after {patience}", names.join(", ")));
         for source in &config.downloads.sources {
             let is_out_of_reach = source.uses_credential() && system.credentials.is_none();
@@ -373,6 +376,18 @@ objects:
         let error = files.check(MACHINE).unwrap_err();
         let place = "DIR/lwm2md.yaml:9:44: objects.firmware.sources[1].token: cannot read key file";
         assert!(error.starts_with(place), "{error}");
+    }
+
+    #[test]
+    fn it_is_told_that_rauc_reads_packages_itself() {
+        let text = "\
+servers:
+  - {short_server_id: 103, uri: 'coap://10.0.0.2', security: {mode: nosec}}
+objects: {firmware: {backend: rauc, streaming: true}}
+";
+        let report = Files::new(&[("lwm2md.yaml", text)]).check(MACHINE).unwrap();
+        let expected = "\n  streaming    http and https, by RAUC 1.9 or later\n  fetches by";
+        assert!(report.contains(expected), "{report}");
     }
 
     #[test]

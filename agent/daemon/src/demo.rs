@@ -156,7 +156,7 @@ fn agent(
     let installer = Installer::File(state.join("installed"));
     let firmware = FirmwareSettings { installer, ..FirmwareSettings::default() };
     let sources = Sources::without_credentials();
-    let downloads = Downloads { sources, patience: DEFAULT_PATIENCE };
+    let downloads = Downloads { sources, patience: DEFAULT_PATIENCE, streams: None };
     let firmware = firmware::add(&mut objects, &firmware, downloads, &place);
     let confirmation = firmware.map(|(confirmation, _)| confirmation);
     let mut tested = MemoryObject::new(Arc::new(lwm2m_test_server::test_object().clone()));

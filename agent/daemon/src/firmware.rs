@@ -14,13 +14,15 @@ use lwm2m_transport::clock;
 
 use crate::config::{FirmwareSettings, Installer};
 use crate::objects::Place;
-use crate::sources::Sources;
+use crate::sources::{Sources, Streams};
 
 /// How packages are fetched.
 pub(crate) struct Downloads {
     pub(crate) sources: Sources,
     /// For how long nothing new comes before one is given up.
     pub(crate) patience: Duration,
+    /// Where RAUC may read packages itself, if it may.
+    pub(crate) streams: Option<Arc<Streams>>,
 }
 
 /// Adds the object if something is configured that installs. What comes back wants to
@@ -35,6 +37,10 @@ pub(crate) fn add(
         Installer::None => None,
         Installer::Rauc(downgrade) => {
             let backend = RaucBackend::new(place.bus.clone());
+            let backend = match downloads.streams.clone() {
+                Some(streams) => backend.streaming(streams),
+                None => backend,
+            };
             let backend = WithPolicy::new(backend, *downgrade, place.roots.clone());
             Some(add_with(objects, backend, settings, downloads, place))
         }

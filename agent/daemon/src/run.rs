@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{Bus as BusOption, Cli};
 use crate::firmware::{self, Downloads};
 use crate::objects::{self, Place};
-use crate::sources::Sources;
+use crate::sources::{Sources, Streams};
 use crate::state_dir::state_dir;
 use crate::systemd::{Notifier, watchdog_interval};
 use lwm2m_bus::Exit;
@@ -80,7 +81,8 @@ async fn serve(
     let patience = loaded.config.downloads.patience;
     // One that is read later changes nothing.
     let sources = loaded.sources.take().unwrap_or_else(Sources::without_credentials);
-    let downloads = Downloads { sources, patience };
+    let streams = Streams::of(&loaded.config.downloads).map(Arc::new);
+    let downloads = Downloads { sources, patience, streams };
     let (asks, asked) = mpsc::channel(MAX_ASKS);
     let (link, handle) = match &cli.bus {
         BusOption::None => (None, BusHandle::absent()),

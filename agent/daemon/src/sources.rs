@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use lwm2m_engine::{FetchFailure, Fetched, Resume};
-use lwm2m_firmware::{Fetcher, Protocol};
+use lwm2m_firmware::{Failure, Fetcher, Protocol, Reason, StreamAccess, StreamOrigins};
+use lwm2m_security::KeySource;
 use lwm2m_transport::{CoapSource, HttpFetch, LinkSecurity, Origin, PackageScheme, PackageUri};
 use tokio::sync::mpsc::Sender;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, DownloadSettings, PackageSource};
 
 /// All sources of this build.
 #[derive(Debug)]
@@ -85,6 +86,38 @@ impl Fetcher for Sources {
     }
 }
 
+/// What an installer is told that reads packages itself.
+#[derive(Debug)]
+pub(crate) struct Streams(HashMap<Origin, StreamAccess>);
+
+impl Streams {
+    /// What is configured, if packages are to be streamed.
+    pub(crate) fn of(settings: &DownloadSettings) -> Option<Self> {
+        let access = |source: &PackageSource| {
+            let certificate = source.certificate.as_ref();
+            StreamAccess {
+                ca: source.ca.clone(),
+                certificate: certificate.map(|it| it.file.clone()),
+                key: certificate.and_then(|it| match &it.key.source {
+                    KeySource::File(path) => Some(path.clone()),
+                    // Refused with the configuration.
+                    _ => None,
+                }),
+            }
+        };
+        let of = |source: &PackageSource| (source.origin.clone(), access(source));
+        settings.streaming.then(|| Self(settings.sources.iter().map(of).collect()))
+    }
+}
+
+impl StreamOrigins for Streams {
+    fn access(&self, uri: &str) -> Result<StreamAccess, Failure> {
+        let uri = PackageUri::parse(uri);
+        let uri = uri.map_err(|error| Failure::new(Reason::InvalidUri, error.to_string()))?;
+        Ok(self.0.get(uri.origin()).cloned().unwrap_or_default())
+    }
+}
+
 /// Whether packages may come from where a key is: `coaps` works with a key alone.
 pub(crate) fn protocols(has_coaps: bool) -> Vec<Protocol> {
     let all = [Protocol::Coap, Protocol::Coaps, Protocol::Http, Protocol::Https];
@@ -93,4 +126,31 @@ pub(crate) fn protocols(has_coaps: bool) -> Vec<Protocol> {
 
 fn origin_of(server: &str) -> Result<Origin, FetchFailure> {
     Ok(PackageUri::parse(server)?.origin().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OBJ-95: what is configured for an origin goes nowhere else.
+    #[test]
+    fn an_installer_is_told_of_the_origin_of_the_uri_alone() {
+        let ca = StreamAccess { ca: Some("/ca.pem".into()), ..StreamAccess::default() };
+        let origin = Origin::parse("https://h").unwrap();
+        let streams = Streams(HashMap::from([(origin, ca.clone())]));
+        for (uri, access) in [
+            ("https://H:443/x?y", ca),
+            ("https://h:8443/x", StreamAccess::default()),
+            ("http://h/x", StreamAccess::default()),
+            ("https://h.example/x", StreamAccess::default()),
+        ] {
+            assert_eq!(streams.access(uri), Ok(access), "{uri}");
+        }
+        let failure = streams.access("https://u:s3cret@h/x").unwrap_err();
+        assert_eq!(failure.reason, Reason::InvalidUri);
+        assert!(!failure.cause.contains("s3cret"), "{failure:?}");
+        let without = DownloadSettings::default();
+        assert!(Streams::of(&without).is_none());
+        assert!(Streams::of(&DownloadSettings { streaming: true, ..without }).is_some());
+    }
 }

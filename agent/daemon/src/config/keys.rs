@@ -114,6 +114,7 @@ const FIRMWARE: &[Field] = &[
     field("path", PATH, Optional, Here, "Where the back end file puts a package; the directory must exist"),
     field("name", TEXT, Optional, Here, "The script of the back end script: a file in /usr/lib/lwm2md/backends.d"),
     field("downgrade", Shape::Choice(DOWNGRADES), Optional, Here, "What becomes of a package that is older than what runs, allow by default; rauc and script"),
+    field("streaming", Shape::Boolean, Optional, Here, "Whether RAUC reads packages of http and https itself while it installs, false by default; rauc"),
     field("sources", Shape::List(&SOURCE), Optional, Here, "What proves the device to origins of packages"),
     field("download_patience", PATIENCE, Optional, Here, "Seconds without anything new before a download is given up, 86400 by default"),
     field("confirm", Shape::Choice(CONFIRMATIONS), Optional, Here, "What a new system has to show before it is kept, registered by default"),

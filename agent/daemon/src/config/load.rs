@@ -220,14 +220,19 @@ fn installer(node: &Node, errors: &mut Vec<ConfigError>) -> Installer {
         errors.push(ConfigError::new(at, &format!("objects.firmware{key}"), message.to_owned()));
     };
     // Each key belongs to some of them.
-    let versioned: &[&str] = &["rauc", "script"];
-    for (key, of) in [("path", &["file"][..]), ("name", &["script"]), ("downgrade", versioned)] {
+    let keys: [(&str, &[&str], bool); 4] = [
+        ("path", &["file"], true),
+        ("name", &["script"], true),
+        ("downgrade", &["rauc", "script"], false),
+        ("streaming", &["rauc"], false),
+    ];
+    for (key, of, is_needed) in keys {
         match (node.get(key), backend) {
             (Some(value), Some(other)) if !of.contains(&other) => {
                 let message = format!("the back end {other} takes no {key}");
                 wrong(&value.at, &format!(".{key}"), &message);
             }
-            (None, Some(backend)) if of == [backend] => {
+            (None, Some(backend)) if is_needed && of == [backend] => {
                 wrong(&node.at, "", &format!("the back end {backend} needs a {key}"));
             }
             _ => {}
@@ -269,8 +274,12 @@ fn downloads(tree: &Node, errors: &mut Vec<ConfigError>) -> DownloadSettings {
     if let Some(seconds) = patience.and_then(|seconds| u64::try_from(seconds).ok()) {
         downloads.patience = Duration::from_secs(seconds);
     }
+    downloads.streaming = node.get("streaming").and_then(Node::boolean).unwrap_or_default();
     if let Some(list) = node.get("sources") {
         downloads.sources = source::sources(list, "objects.firmware.sources", errors);
+    }
+    if downloads.streaming {
+        downloads.sources.iter().for_each(|it| source::check_streaming(it, errors));
     }
     downloads
 }

@@ -132,13 +132,15 @@ pub enum Installer {
 pub struct DownloadSettings {
     /// For how long nothing new comes before a package is given up.
     pub patience: Duration,
+    /// Whether the installer reads packages of HTTP itself, where it can.
+    pub streaming: bool,
     /// Origins that want a proof, or have authorities of their own; each once.
     pub sources: Vec<PackageSource>,
 }
 
 impl Default for DownloadSettings {
     fn default() -> Self {
-        Self { patience: DEFAULT_PATIENCE, sources: Vec::new() }
+        Self { patience: DEFAULT_PATIENCE, streaming: false, sources: Vec::new() }
     }
 }
 

@@ -2,6 +2,7 @@
 //! of it goes together.
 
 use lwm2m_engine::SecurityMode;
+use lwm2m_security::KeySource;
 use lwm2m_transport::{Origin, PackageScheme};
 
 use super::account::{key_source, psk, security_mode};
@@ -90,6 +91,20 @@ fn check_scheme(node: &Node, origin: &Origin, key: &str, errors: &mut Vec<Config
     }
 }
 
+/// The installer, which is another program, is told of files alone.
+pub(super) fn check_streaming(source: &PackageSource, errors: &mut Vec<ConfigError>) {
+    match &source.authorization {
+        Some(Authorization::Basic { password: secret, .. } | Authorization::Bearer(secret)) => {
+            errors.push(ConfigError::new(&secret.at, &secret.key, NOT_FOR_RAUC))
+        }
+        None => {}
+    }
+    match source.certificate.as_ref().map(|certificate| &certificate.key) {
+        Some(SecretSettings { source: KeySource::File(_), .. }) | None => {}
+        Some(key) => errors.push(ConfigError::new(&key.at, &key.key, NO_FILE)),
+    }
+}
+
 fn authorization(node: &Node, key: &str, errors: &mut Vec<ConfigError>) -> Option<Authorization> {
     let (user, password) = pair(node, "user", "password", key, errors)?;
     let token = node.get("token");
@@ -140,6 +155,10 @@ fn pair<'a>(
 fn secret(node: &Node, key: &str) -> Option<SecretSettings> {
     Some(SecretSettings { source: key_source(node)?, at: node.at.clone(), key: key.to_owned() })
 }
+
+const NOT_FOR_RAUC: &str =
+    "with streaming RAUC would write it to its log: use a certificate, or no streaming";
+const NO_FILE: &str = "with streaming RAUC reads the key itself: expected {file: ...}";
 
 fn path(node: &Node, key: &str) -> Option<std::path::PathBuf> {
     node.get(key).and_then(Node::text).map(Into::into)

@@ -180,6 +180,8 @@ fn wrong_files_give_place_key_and_remedy() {
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, path: /image}}\n"), "c.yaml:6:35: objects.firmware.path: the back end rauc takes no path".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, downgrade: never}}\n"), "c.yaml:6:40: objects.firmware.downgrade: expected allow or refuse, got \"never\"".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: file, path: /x, downgrade: refuse}}\n"), "c.yaml:6:50: objects.firmware.downgrade: the back end file takes no downgrade".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: file, path: /x, streaming: true}}\n"), "c.yaml:6:50: objects.firmware.streaming: the back end file takes no streaming".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: rauc, streaming: often}}\n"), "c.yaml:6:40: objects.firmware.streaming: expected true or false, got \"often\"".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, confirm: installed}}\n"), "c.yaml:6:38: objects.firmware.confirm: expected registered, got \"installed\"".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, trial: 59}}\n"), "c.yaml:6:36: objects.firmware.trial: expected a number from 60 to 86400, got 59".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, defer: 0}}\n"), "c.yaml:6:36: objects.firmware.defer: expected a number from 1 to 4294967295, got 0".into()),
@@ -451,7 +453,8 @@ fn each_origin_has_what_its_scheme_can_use() {
     download_patience: 3600
 ",
     ));
-    let DownloadSettings { patience, sources } = &config.downloads;
+    let DownloadSettings { patience, sources, streaming } = &config.downloads;
+    assert!(!streaming);
     assert_eq!(*patience, Duration::from_secs(3600));
     let origins: Vec<String> = sources.iter().map(|source| source.origin.to_string()).collect();
     let expected = [
@@ -516,6 +519,34 @@ fn a_source_that_contradicts_itself_is_told_with_its_place() {
         errors(&[("c.yaml", &short)]),
         "c.yaml:6:48: objects.firmware.download_patience: expected a number from 60 to 4294967295, got 59\n"
     );
+}
+
+/// OBJ-95: RAUC, another program, is told of files alone.
+#[test]
+fn what_cannot_be_told_to_rauc_is_not_for_streaming() {
+    let log = "with streaming RAUC would write it to its log: use a certificate, or no streaming";
+    let file = "with streaming RAUC reads the key itself: expected {file: ...}";
+    for (entry, wanted) in [
+        ("origin: 'https://h', ca: /ca.pem", String::new()),
+        ("origin: 'https://h', certificate: /c, key: {file: /k}", String::new()),
+        (
+            "origin: 'https://h', certificate: /c, key: {credential: k}",
+            format!("c.yaml:9:53: objects.firmware.sources[0].key: {file}\n"),
+        ),
+        (
+            "origin: 'http://h', token: {hex: 73}",
+            format!("c.yaml:9:37: objects.firmware.sources[0].token: {log}\n"),
+        ),
+        (
+            "origin: 'https://h', user: u, password: {file: /p}",
+            format!("c.yaml:9:50: objects.firmware.sources[0].password: {log}\n"),
+        ),
+    ] {
+        let entry = format!("      - {{{entry}}}\n");
+        let text = format!("{}    streaming: true\n", sources(&entry));
+        assert_eq!(errors(&[("c.yaml", &text)]), wanted, "{entry}");
+        assert_eq!(errors(&[("c.yaml", &sources(&entry))]), "", "{entry}");
+    }
 }
 
 /// OBJ-86: without `defer` nobody on the device is asked.

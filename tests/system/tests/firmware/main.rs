@@ -3,6 +3,9 @@
 //! the log that says why.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use lwm2m_interop::{Agent, AgentConfig, scenario};
@@ -250,6 +253,39 @@ fn a_bundle_that_comes_while_rauc_is_busy_is_checked_afterwards() {
         while held.next().await.is_some() {}
         device.until(2, 0).await;
     });
+}
+
+/// RAUC 1.8 could not be told of the origin, and answers every refusal alike: the bundle is
+/// fetched all the same.
+#[test]
+fn a_bundle_that_rauc_cannot_stream_is_fetched() {
+    let settings = json!({ "backend": "rauc", "streaming": true });
+    with_settings("no streaming", Slots::Files, settings, async |device| {
+        let uri = served(fs::read(device.lab.bundle("good-plain")).unwrap());
+        let write = [Entry::new(resource(1), Value::String(uri))];
+        let (path, format) = (resource(1), ContentFormat::TEXT);
+        let written = device.server.write(ENDPOINT, &path, WriteMode::Replace, format, &write);
+        assert_eq!(written.await.unwrap().code, Code::CHANGED);
+        device.until(2, 0).await;
+        device.logged("the package is fetched, not streamed: RAUC is older than 1.9").await;
+        assert_eq!(device.update().await, Code::CHANGED);
+        device.logged("the update is installed; the system restarts into it").await;
+    });
+}
+
+/// Where these bytes are, for one request.
+fn served(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}/bundle", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len());
+        // The client may have left; then the test says so.
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes));
+    });
+    uri
 }
 
 /// Objects 7.2: an image that could not be booted into is not installed.
