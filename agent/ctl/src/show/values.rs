@@ -140,11 +140,11 @@ mod tests {
             typed("/3/0/0", Value::String("ACME\u{1b}[2J".into())),
             typed("/3/0/9", Value::Integer(87)),
             typed("/3/0/13", Value::Time(1_700_000_000)),
-            typed("/3303/0/5700", Value::Float(21.5)),
-            typed("/3303/0/5701", Value::Opaque(vec![])),
-            typed("/10/0/1", Value::Opaque(vec![0, 255])),
-            typed("/10/0/2", Value::Objlnk(ObjectLink::new(66, 0))),
-            TypedValue::from_entry(&Entry::empty(Path::instance(3303, 1))),
+            typed("/3999/0/5700", Value::Float(21.5)),
+            typed("/3999/0/5701", Value::Opaque(vec![])),
+            typed("/99/0/1", Value::Opaque(vec![0, 255])),
+            typed("/99/0/2", Value::Objlnk(ObjectLink::new(66, 0))),
+            TypedValue::from_entry(&Entry::empty(Path::instance(3999, 1))),
             TypedValue {
                 path: "/3/0/2".into(),
                 data_type: "Decimal".into(),
@@ -161,11 +161,11 @@ mod tests {
 /3/0/0        Manufacturer   "ACME\u{1b}[2J"
 /3/0/9        Battery Level  87                                    %
 /3/0/13       Current Time   1700000000 (2023-11-14 22:13:20 UTC)
-/3303/0/5700                 21.5
-/3303/0/5701                 (no bytes)
-/10/0/1                      00ff
-/10/0/2                      66:0
-/3303/1                      (empty)
+/3999/0/5700                 21.5
+/3999/0/5701                 (no bytes)
+/99/0/1                      00ff
+/99/0/2                      66:0
+/3999/1                      (empty)
 /3/0/2                       (unknown type "Decimal")
 "#
             .trim_start()
@@ -182,11 +182,11 @@ mod tests {
 {"name":"Manufacturer","path":"/3/0/0","type":"String","value":"ACME\u001b[2J"}
 {"name":"Battery Level","path":"/3/0/9","type":"Integer","unit":"%","value":87}
 {"name":"Current Time","path":"/3/0/13","type":"Time","utc":"2023-11-14 22:13:20 UTC","value":1700000000}
-{"path":"/3303/0/5700","type":"Float","value":21.5}
-{"path":"/3303/0/5701","type":"Opaque","value":""}
-{"path":"/10/0/1","type":"Opaque","value":"00ff"}
-{"path":"/10/0/2","type":"Objlnk","value":"66:0"}
-{"path":"/3303/1","type":"Empty","value":null}
+{"path":"/3999/0/5700","type":"Float","value":21.5}
+{"path":"/3999/0/5701","type":"Opaque","value":""}
+{"path":"/99/0/1","type":"Opaque","value":"00ff"}
+{"path":"/99/0/2","type":"Objlnk","value":"66:0"}
+{"path":"/3999/1","type":"Empty","value":null}
 {"path":"/3/0/2","type":"Decimal","value":null}
 "#
             .trim()
