@@ -63,13 +63,14 @@ check() {
 	done
 	[[ $(id -u) == 0 ]] || skip "RAUC must be root to mount a bundle"
 	[[ -e /dev/loop-control ]] || skip "no loop devices"
-	# There may be the file and yet no right to use one, as in many containers.
-	local file loop
-	file=$(mktemp "${TMPDIR:-/tmp}/rauc-lab.XXXXXX")
-	truncate -s 1M "$file"
-	loop=$(losetup --find --show "$file" 2>/dev/null) || { rm -f "$file"; skip "no loop device can be set up"; }
-	losetup --detach "$loop"
-	rm -f "$file"
+	# There may be the file and yet no right to use one, as in many containers. A shell of
+	# its own tries it, which leaves nothing behind when the check is interrupted.
+	(
+		loop='' file=$(mktemp "${TMPDIR:-/tmp}/rauc-lab.XXXXXX")
+		trap '[[ -z $loop ]] || losetup --detach "$loop"; rm -f "$file"' EXIT
+		truncate -s 1M "$file"
+		loop=$(losetup --find --show "$file" 2>/dev/null)
+	) || skip "no loop device can be set up"
 	grep -qw squashfs /proc/filesystems || modprobe squashfs 2>/dev/null || skip "no squashfs in the kernel"
 }
 
