@@ -38,11 +38,26 @@ async fn read(server: &Server, resource: u16) -> Option<Value> {
     server.read(ENDPOINT, &path, None).await.unwrap().value(&path).cloned()
 }
 
-/// Starts the daemon and waits for its Update.
-async fn start_again(lab: &Lab) -> Daemon {
+/// A daemon that was stopped after a server wrote a lifetime of 7200 s to it.
+async fn written() -> (Server, Lab) {
+    let (server, address) = server().await;
+    let lab = Lab::new(&configuration(&[Link::nosec(101, address)]));
+    let daemon = lab.start();
+    server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
+    assert_eq!(write(&server, LIFETIME, 7200).await, Code::CHANGED);
+    daemon.stop().await;
+    (server, lab)
+}
+
+fn start_verbose(lab: &Lab) -> Daemon {
     let mut command = lab.command();
     command.args(["--log-level", "debug"]);
-    let mut daemon = Daemon::spawn(command);
+    Daemon::spawn(command)
+}
+
+/// Starts the daemon and waits for its Update.
+async fn start_again(lab: &Lab) -> Daemon {
+    let mut daemon = start_verbose(lab);
     daemon.line("server 101: still registered with LwM2M").await;
     daemon
 }
@@ -107,12 +122,7 @@ async fn a_stopped_daemon_goes_on_too_and_a_changed_file_wins() {
 /// DESIGN 4.
 #[tokio::test]
 async fn a_damaged_store_is_set_aside_and_named() {
-    let (server, address) = server().await;
-    let lab = Lab::new(&configuration(&[Link::nosec(101, address)]));
-    let daemon = lab.start();
-    server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
-    assert_eq!(write(&server, LIFETIME, 7200).await, Code::CHANGED);
-    daemon.stop().await;
+    let (server, lab) = written().await;
     fs::write(lab.path("state/lwm2md.db"), [0x55; 9000]).unwrap();
     let _ = fs::remove_file(lab.path("state/lwm2md.db-wal"));
 
@@ -129,18 +139,11 @@ async fn a_damaged_store_is_set_aside_and_named() {
 /// DESIGN 4.
 #[tokio::test]
 async fn a_store_that_opens_later_gives_back_what_servers_wrote() {
-    let (server, address) = server().await;
-    let lab = Lab::new(&configuration(&[Link::nosec(101, address)]));
-    let daemon = lab.start();
-    server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
-    assert_eq!(write(&server, LIFETIME, 7200).await, Code::CHANGED);
-    daemon.stop().await;
+    let (server, lab) = written().await;
     fs::rename(lab.path("state/lwm2md.db"), lab.path("state/away")).unwrap();
     lab.write("state/lwm2md.db/in-the-way", "");
 
-    let mut command = lab.command();
-    command.args(["--log-level", "debug"]);
-    let mut daemon = Daemon::spawn(command);
+    let mut daemon = start_verbose(&lab);
     daemon.line("what servers write will be refused until it opens").await;
     daemon.line("server 101: registered").await;
     assert_eq!(read(&server, LIFETIME).await, Some(Value::Integer(300)), "as configured");
@@ -195,20 +198,13 @@ async fn a_system_on_trial_writes_to_a_copy_that_is_kept_once_it_is_confirmed() 
         eprintln!("skipped: this system cannot be told from another");
         return;
     }
-    let (server, address) = server().await;
-    let lab = Lab::new(&configuration(&[Link::nosec(101, address)]));
-    let daemon = lab.start();
-    server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
-    assert_eq!(write(&server, LIFETIME, 7200).await, Code::CHANGED);
-    daemon.stop().await;
+    let (server, lab) = written().await;
     let store = lab.path("state/lwm2md.db");
     let original = fs::read(&store).unwrap();
 
     let marker = lab.write("state/firmware/trial", "system=root=old\nboot=1\nlimit=900\n");
     for lifetime in [600, 900] {
-        let mut command = lab.command();
-        command.args(["--log-level", "debug"]);
-        let mut daemon = Daemon::spawn(command);
+        let mut daemon = start_verbose(&lab);
         daemon.line("the system is on trial").await;
         daemon.line("server 101: still registered with LwM2M").await;
         assert_eq!(write(&server, LIFETIME, lifetime).await, Code::CHANGED);
