@@ -13,6 +13,7 @@ mod memory;
 mod object;
 mod observed;
 mod roots;
+mod slots;
 mod source;
 pub mod sources;
 mod tasks;

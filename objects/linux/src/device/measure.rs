@@ -8,10 +8,11 @@ use lwm2m_model::Value;
 
 use super::error_codes::Condition;
 use super::facts::Facts;
-use super::power::{self, Slots};
+use super::power;
 use super::resource as id;
 use crate::Roots;
 use crate::content::Content;
+use crate::slots::Slots;
 use crate::sources::meminfo::{self, Memory};
 use crate::sources::power_supply::{self, Supply};
 use crate::sources::timezone;
@@ -96,7 +97,7 @@ impl<'a> Measure<'a> {
         if !supplies.iter().any(|supply| value(supply).is_some()) {
             return None;
         }
-        let instances = self.slots.assign(supplies).into_iter();
+        let instances = self.slots.assign(supplies, |supply| &supply.name).into_iter();
         let available = instances.filter(|(_, supply)| supply.is_available());
         let values =
             available.filter_map(|(id, supply)| Some((id, Value::Integer(value(supply)?))));

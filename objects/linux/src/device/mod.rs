@@ -27,13 +27,13 @@ pub use reboot::{can_reboot, reboot};
 
 use crate::content::{self, Content};
 use crate::observed::Observed;
+use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
 use error_codes::ErrorCodes;
 use facts::Facts;
 use identity::Identity;
 use measure::Measure;
-use power::Slots;
 use resource::{CURRENT_TIME, ERROR_CODE, REBOOT, RESET_ERROR_CODE, TIMEZONE, UTC_OFFSET};
 use set_time::SetTime;
 use watcher::{Watched, Watcher};

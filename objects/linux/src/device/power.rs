@@ -1,30 +1,7 @@
 //! Power sources and battery (resources 6, 7, 8, 9, 20) and the errors they mean.
 
-use std::collections::BTreeMap;
-
 use super::error_codes::Condition;
 use crate::sources::power_supply::{Kind, Supply};
-
-/// Which supply has which resource instance; the same in 6, 7 and 8 (OBJ-63).
-#[derive(Debug, Default)]
-pub(super) struct Slots(BTreeMap<u16, String>);
-
-impl Slots {
-    /// The instance of each supply. A supply keeps its instance as long as the
-    /// kernel lists it, with or without power; a new one takes the lowest free.
-    pub(super) fn assign<'a>(&mut self, supplies: &'a [Supply]) -> Vec<(u16, &'a Supply)> {
-        self.0.retain(|_, name| supplies.iter().any(|supply| supply.name == *name));
-        for supply in supplies {
-            if !self.0.values().any(|name| *name == supply.name)
-                && let Some(id) = (0..=u16::MAX).find(|id| !self.0.contains_key(id))
-            {
-                self.0.insert(id, supply.name.clone());
-            }
-        }
-        let named = |name: &String| supplies.iter().find(|supply| supply.name == *name);
-        self.0.iter().filter_map(|(id, name)| Some((*id, named(name)?))).collect()
-    }
-}
 
 /// Available Power Sources (6), one of them.
 pub(super) fn source(supply: &Supply) -> i64 {
@@ -141,23 +118,6 @@ mod tests {
             capacity: Some(capacity),
             ..supply("BAT0", Kind::Battery)
         }
-    }
-
-    /// OBJ-63.
-    #[test]
-    fn supplies_keep_their_instance_while_others_come_and_go() {
-        let mut slots = Slots::default();
-        let ids = |slots: &mut Slots, names: &[&str]| -> Vec<(u16, String)> {
-            let supplies: Vec<_> = names.iter().map(|name| supply(name, Kind::Usb)).collect();
-            slots.assign(&supplies).into_iter().map(|(id, s)| (id, s.name.clone())).collect()
-        };
-        assert_eq!(ids(&mut slots, &["AC", "BAT0"]), [(0, "AC".into()), (1, "BAT0".into())]);
-        assert_eq!(
-            ids(&mut slots, &["A", "AC", "BAT0"]),
-            [(0, "AC".into()), (1, "BAT0".into()), (2, "A".into())]
-        );
-        assert_eq!(ids(&mut slots, &["A", "BAT0"]), [(1, "BAT0".into()), (2, "A".into())]);
-        assert_eq!(ids(&mut slots, &["BAT0", "C"]), [(0, "C".into()), (1, "BAT0".into())]);
     }
 
     #[test]

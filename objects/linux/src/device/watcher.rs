@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use super::error_codes::Condition;
 use super::facts::Facts;
 use super::measure::Measure;
-use super::power::Slots;
 use super::resource::{
     self, AVAILABLE_POWER_SOURCES, BATTERY_LEVEL, BATTERY_STATUS, CURRENT_TIME, ERROR_CODE,
     MEMORY_FREE, POWER_SOURCE_CURRENT, POWER_SOURCE_VOLTAGE, TIMEZONE, UTC_OFFSET,
 };
 use crate::content::Content;
 use crate::observed::at;
+use crate::slots::Slots;
 use crate::source::{Source, Wanted};
 use crate::sources::clock::{self, ClockWatch};
 use crate::sources::timezone::ZoneWatch;
