@@ -2,7 +2,7 @@
 //! and the host that calls them.
 //!
 //! [`ObjectHost`] stands between engine and objects; [`Device`] is the Device
-//! object (3), [`InMemory`] an object of any definition. Wire formats, attributes and access rights are the engine's.
+//! object (3), [`sensors()`] are those of the kernel, [`InMemory`] an object of any definition. Wire formats, attributes and access rights are the engine's.
 
 mod bus;
 mod content;
@@ -13,6 +13,7 @@ mod memory;
 mod object;
 mod observed;
 mod roots;
+mod sensors;
 mod slots;
 mod source;
 pub mod sources;
@@ -25,4 +26,5 @@ pub use lwm2m_memory::MemoryObject;
 pub use memory::InMemory;
 pub use object::{Answer, Object, ObjectMessage};
 pub use roots::Roots;
+pub use sensors::sensors;
 pub use sources::systemd1::{UnitCause, UnitFailure, is_instance_name, run_unit};

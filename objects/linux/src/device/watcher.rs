@@ -77,7 +77,7 @@ impl Watcher {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
-                () = sources.power.wait(async |socket| socket.changed("power_supply").await) => {
+                () = sources.power.wait(async |socket| socket.changed(&["power_supply"]).await) => {
                     POWER.to_vec()
                 }
                 () = sources.clock.wait(async |clock| clock.jumped().await) => {

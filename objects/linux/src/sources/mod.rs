@@ -6,14 +6,18 @@
 pub mod clock;
 pub mod device_tree;
 pub mod dmi;
+mod hwmon;
+mod iio;
 pub(crate) mod login1;
 pub mod meminfo;
 pub mod os_release;
 pub mod power_supply;
 pub(crate) mod properties;
 mod readable;
+pub mod sensor;
 pub(crate) mod systemd1;
 pub mod text;
+mod thermal;
 pub(crate) mod timedate1;
 pub mod timezone;
 pub mod uevent;

@@ -49,12 +49,12 @@ impl UeventSocket {
         Readable::new(socket).map(Self)
     }
 
-    /// Waits for news of a device of `subsystem`, or for lost messages, which
-    /// may have been such news. Cancel safe.
+    /// Waits for news of a device of one of the `subsystems`, or for lost messages,
+    /// which may have been such news. Cancel safe.
     ///
     /// # Errors
     /// Of the system; the socket is of no more use then.
-    pub async fn changed(&self, subsystem: &str) -> io::Result<()> {
+    pub async fn changed(&self, subsystems: &[&str]) -> io::Result<()> {
         let mut buffer = vec![0; MAX_MESSAGE];
         let mut concerns_us = |socket: &OwnedFd| {
             let (length, sender) = match recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut buffer) {
@@ -65,7 +65,8 @@ impl UeventSocket {
             // Only port 0 is the kernel; others may send to the group too.
             let is_kernel = sender.is_some_and(|sender| sender.pid() == 0);
             let event = buffer.get(..length).and_then(Uevent::parse);
-            Ok(is_kernel && event.is_some_and(|event| event.subsystem == Some(subsystem)))
+            let subsystem = event.and_then(|event| event.subsystem);
+            Ok(is_kernel && subsystem.is_some_and(|subsystem| subsystems.contains(&subsystem)))
         };
         while !self.0.read(&mut concerns_us).await? {}
         Ok(())
