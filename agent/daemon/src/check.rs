@@ -10,7 +10,7 @@ use lwm2m_firmware::Downgrade;
 use lwm2m_model::objects;
 use lwm2m_security::KeySource;
 
-use crate::config::{Config, ConfigError, Installer, Server, TextSource, files, load};
+use crate::config::{Config, ConfigError, Installer, Sensors, Server, TextSource, files, load};
 use crate::sources::protocols;
 
 /// What a check knows about the system it runs on.
@@ -115,6 +115,9 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
         if let Some(value) = value {
             line(&format!("  {name}"), value.clone());
         }
+    }
+    if config.sensors == Sensors::Shown {
+        line("sensors", "those of the system, as objects of IPSO".to_owned());
     }
     let installs = match &config.firmware.installer {
         Installer::None => None,

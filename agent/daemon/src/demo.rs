@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::DemoArgs;
-use crate::config::{self, FirmwareSettings, Installer};
+use crate::config::{self, FirmwareSettings, Installer, Sensors};
 use crate::firmware::{self, Downloads};
-use crate::objects::{self, Place};
+use crate::objects::{self, Place, Settings};
 use crate::sources::Sources;
 use lwm2m_bus::Exit;
 use lwm2m_engine::{Account, Deregister, EngineConfig, Event, Retry, SecurityMode};
@@ -152,7 +152,8 @@ fn agent(
     let device = DeviceConfig::new(config::BINDINGS);
     let (roots, bus) = (Roots::default(), BusHandle::absent());
     let place = Place { state, roots: &roots, bus };
-    objects::add(&mut objects, device, &place);
+    let settings = Settings { device, sensors: Sensors::default() };
+    objects::add(&mut objects, settings, &place);
     let installer = Installer::File(state.join("installed"));
     let firmware = FirmwareSettings { installer, ..FirmwareSettings::default() };
     let sources = Sources::without_credentials();

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lwm2m_objects::{BusHandle, Device, DeviceConfig, ObjectHost, Roots};
+use lwm2m_objects::{BusHandle, Device, DeviceConfig, ObjectHost, Roots, sensors};
+
+use crate::config::Sensors;
 
 /// What the objects stand on.
 pub(crate) struct Place<'a> {
@@ -13,9 +15,18 @@ pub(crate) struct Place<'a> {
     pub(crate) bus: BusHandle,
 }
 
+/// What is configured of the objects.
+pub(crate) struct Settings {
+    pub(crate) device: DeviceConfig,
+    pub(crate) sensors: Sensors,
+}
+
 /// Adds them.
-pub(crate) fn add(objects: &mut ObjectHost, device: DeviceConfig, place: &Place<'_>) {
+pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_>) {
     let Place { state: _, roots, bus } = place;
     let out = objects.sender();
-    objects.add(Box::new(Device::new(device, (*roots).clone(), bus.clone(), out)));
+    if settings.sensors == Sensors::Shown {
+        sensors(roots, &out).for_each(|object| objects.add(object));
+    }
+    objects.add(Box::new(Device::new(settings.device, (*roots).clone(), bus.clone(), out)));
 }

@@ -1,7 +1,7 @@
 //! SIGHUP: what can change in a running agent does, the rest is named.
 
 use crate::cli::Cli;
-use crate::config::{DownloadSettings, FirmwareSettings, Server};
+use crate::config::{DownloadSettings, FirmwareSettings, Sensors, Server};
 use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
 use tracing::{error, info, warn};
@@ -15,6 +15,7 @@ pub(crate) struct Fixed {
     version: lwm2m_model::Version,
     min_version: lwm2m_model::Version,
     device: DeviceConfig,
+    sensors: Sensors,
     firmware: FirmwareSettings,
     downloads: DownloadSettings,
 }
@@ -26,6 +27,7 @@ impl Fixed {
             version: loaded.config.version,
             min_version: loaded.config.min_version,
             device: loaded.device.clone(),
+            sensors: loaded.config.sensors,
             firmware: loaded.config.firmware.clone(),
             downloads: loaded.config.downloads.clone(),
         }
@@ -38,6 +40,7 @@ impl Fixed {
             ("lwm2m_version", loaded.config.version != self.version),
             ("min_lwm2m_version", loaded.config.min_version != self.min_version),
             ("objects.device", loaded.device != self.device),
+            ("objects.sensors", loaded.config.sensors != self.sensors),
             (
                 "objects.firmware",
                 loaded.config.firmware != self.firmware

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::{Bus as BusOption, Cli};
 use crate::firmware::{self, Downloads};
-use crate::objects::{self, Place};
+use crate::objects::{self, Place, Settings};
 use crate::sources::{Sources, Streams};
 use crate::state_dir::state_dir;
 use crate::systemd::{Notifier, watchdog_interval};
@@ -98,7 +98,8 @@ async fn serve(
     let settings = &loaded.config.firmware;
     let firmware = firmware::add(&mut objects, settings, downloads, &place);
     let (confirmation, firmware) = firmware.unzip();
-    objects::add(&mut objects, loaded.device.clone(), &place);
+    let settings = Settings { device: loaded.device.clone(), sensors: loaded.config.sensors };
+    objects::add(&mut objects, settings, &place);
     add_objects(&mut objects);
     let bus = link.map(|link| Bus::start(link, firmware));
     let (changes, mut changed) = mpsc::channel(1);

@@ -105,6 +105,7 @@ const KEY_SOURCES: &[Field] = &[
 const OBJECTS: &[Field] = &[
     field("device", Shape::Map(DEVICE), Optional, Here, "Object 3; what is left out is found out from the system"),
     field("location", ANYTHING, Optional, NotYet, "Object 6"),
+    field("sensors", Shape::Boolean, Optional, Here, "Objects 3301, 3303, 3304, 3315, 3316, 3317 and 3328 of the sensors of the system, false by default"),
     field("firmware", Shape::Map(FIRMWARE), Optional, Here, "Object 5, which is there only with a back end"),
 ];
 

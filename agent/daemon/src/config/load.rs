@@ -15,8 +15,8 @@ use super::position::{ConfigError, File, Position};
 use super::source;
 use super::tree::{Kind, Node};
 use super::{
-    Config, DEFAULT_TRIAL, DeviceSettings, DownloadSettings, FirmwareSettings, Installer, Server,
-    TextSource,
+    Config, DEFAULT_TRIAL, DeviceSettings, DownloadSettings, FirmwareSettings, Installer, Sensors,
+    Server, TextSource,
 };
 
 /// The files of a configuration in the order in which they are merged: `main`,
@@ -123,6 +123,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
             .unwrap_or_default(),
         servers,
         device: device(tree),
+        sensors: sensors(tree),
         firmware,
         downloads,
         files: paths.to_vec(),
@@ -195,6 +196,14 @@ fn device(tree: &Node) -> DeviceSettings {
         device_type: text(node, "device_type"),
         hardware_version: text(node, "hardware_version"),
         software_version: text(node, "software_version"),
+    }
+}
+
+fn sensors(tree: &Node) -> Sensors {
+    let sensors = tree.get("objects").and_then(|objects| objects.get("sensors"));
+    match sensors.and_then(Node::boolean) {
+        Some(true) => Sensors::Shown,
+        Some(false) | None => Sensors::Hidden,
     }
 }
 

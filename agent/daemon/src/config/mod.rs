@@ -46,6 +46,8 @@ pub struct Config {
     pub servers: Vec<Server>,
     /// Settings of Object 3.
     pub device: DeviceSettings,
+    /// Whether the sensors of the system are objects.
+    pub sensors: Sensors,
     /// Settings of Object 5.
     pub firmware: FirmwareSettings,
     /// How Object 5 fetches packages.
@@ -92,6 +94,16 @@ pub struct DeviceSettings {
     pub hardware_version: Option<String>,
     /// Software Version (`/3/0/19`).
     pub software_version: Option<String>,
+}
+
+/// Whether servers see the sensors of the system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sensors {
+    /// There are no objects of sensors.
+    #[default]
+    Hidden,
+    /// Each quantity has its object, each sensor its instance.
+    Shown,
 }
 
 /// What is configured of Object 5.

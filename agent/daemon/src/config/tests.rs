@@ -68,6 +68,7 @@ servers:
       key: {credential: psk}
 objects:
   device: {manufacturer: ACME, model: GW-100, serial: {credential: serial}}
+  sensors: true
 "#;
 
 #[test]
@@ -89,6 +90,7 @@ fn the_example_of_the_documentation_is_taken() {
     let psk = server.psk.as_ref().unwrap();
     assert!(matches!(&psk.source, KeySource::Credential(name) if name == "psk"));
     assert_eq!(config.device.manufacturer.as_deref(), Some("ACME"));
+    assert_eq!(config.sensors, Sensors::Shown);
     assert!(
         matches!(&config.device.serial, Some(TextSource::Credential(name, _)) if name == "serial")
     );
