@@ -2,12 +2,15 @@
 //! and the host that calls them.
 //!
 //! [`ObjectHost`] stands between engine and objects; [`Device`] is the Device
-//! object (3), [`sensors()`] are those of the kernel, [`InMemory`] an object of any definition. Wire formats, attributes and access rights are the engine's.
+//! object (3), [`Location`] Location (6), [`sensors()`] are those of the kernel,
+//! [`InMemory`] is an object of any definition. Wire formats, attributes and access rights
+//! are the engine's.
 
 mod bus;
 mod content;
 mod device;
 mod host;
+mod location;
 pub mod machine_id;
 mod memory;
 mod object;
@@ -22,6 +25,9 @@ mod tasks;
 pub use bus::BusHandle;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};
 pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
+pub use location::{
+    GPSD_ADDRESS, Location, LocationConfig, MAX_ALTITUDE, MAX_LATITUDE, MAX_LONGITUDE, Place,
+};
 pub use lwm2m_memory::MemoryObject;
 pub use memory::InMemory;
 pub use object::{Answer, Object, ObjectMessage};

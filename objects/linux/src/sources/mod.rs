@@ -8,6 +8,7 @@ pub mod device_tree;
 pub mod dmi;
 mod hwmon;
 mod iio;
+pub(crate) mod lines;
 pub(crate) mod login1;
 pub mod meminfo;
 pub mod os_release;
