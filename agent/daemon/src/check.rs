@@ -8,6 +8,7 @@ use lwm2m_bus::{in_words, lifetime_in_words};
 use lwm2m_engine::Account;
 use lwm2m_firmware::Downgrade;
 use lwm2m_model::objects;
+use lwm2m_objects::LocationConfig;
 use lwm2m_security::KeySource;
 
 use crate::config::{Config, ConfigError, Installer, Sensors, Server, TextSource, files, load};
@@ -115,6 +116,15 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
         if let Some(value) = value {
             line(&format!("  {name}"), value.clone());
         }
+    }
+    let position = config.location.as_ref().map(|location| match location {
+        LocationConfig::Fixed(place) => format!("{} {}", place.latitude(), place.longitude()),
+        LocationConfig::Gpsd(address) => format!("gpsd at {address}"),
+    });
+    if let Some(position) = position {
+        let object = &objects::LOCATION;
+        line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
+        line("  position", position);
     }
     if config.sensors == Sensors::Shown {
         line("sensors", "those of the system, as objects of IPSO".to_owned());

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lwm2m_objects::{BusHandle, Device, DeviceConfig, ObjectHost, Roots, sensors};
+use lwm2m_objects::{
+    BusHandle, Device, DeviceConfig, Location, LocationConfig, ObjectHost, Roots, sensors,
+};
 
 use crate::config::Sensors;
 
@@ -19,6 +21,7 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Settings {
     pub(crate) device: DeviceConfig,
     pub(crate) sensors: Sensors,
+    pub(crate) location: Option<LocationConfig>,
 }
 
 /// Adds them.
@@ -29,4 +32,7 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
         sensors(roots, &out).for_each(|object| objects.add(object));
     }
     objects.add(Box::new(Device::new(settings.device, (*roots).clone(), bus.clone(), out)));
+    if let Some(location) = settings.location {
+        objects.add(Box::new(Location::new(location, objects.sender())));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::Cli;
 use crate::config::{DownloadSettings, FirmwareSettings, Sensors, Server};
-use lwm2m_objects::DeviceConfig;
+use lwm2m_objects::{DeviceConfig, LocationConfig};
 use lwm2m_transport::LinkSecurity;
 use tracing::{error, info, warn};
 
@@ -16,6 +16,7 @@ pub(crate) struct Fixed {
     min_version: lwm2m_model::Version,
     device: DeviceConfig,
     sensors: Sensors,
+    location: Option<LocationConfig>,
     firmware: FirmwareSettings,
     downloads: DownloadSettings,
 }
@@ -28,6 +29,7 @@ impl Fixed {
             min_version: loaded.config.min_version,
             device: loaded.device.clone(),
             sensors: loaded.config.sensors,
+            location: loaded.config.location.clone(),
             firmware: loaded.config.firmware.clone(),
             downloads: loaded.config.downloads.clone(),
         }
@@ -41,6 +43,7 @@ impl Fixed {
             ("min_lwm2m_version", loaded.config.min_version != self.min_version),
             ("objects.device", loaded.device != self.device),
             ("objects.sensors", loaded.config.sensors != self.sensors),
+            ("objects.location", loaded.config.location != self.location),
             (
                 "objects.firmware",
                 loaded.config.firmware != self.firmware

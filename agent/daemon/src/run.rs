@@ -98,7 +98,11 @@ async fn serve(
     let settings = &loaded.config.firmware;
     let firmware = firmware::add(&mut objects, settings, downloads, &place);
     let (confirmation, firmware) = firmware.unzip();
-    let settings = Settings { device: loaded.device.clone(), sensors: loaded.config.sensors };
+    let settings = Settings {
+        device: loaded.device.clone(),
+        sensors: loaded.config.sensors,
+        location: loaded.config.location.clone(),
+    };
     objects::add(&mut objects, settings, &place);
     add_objects(&mut objects);
     let bus = link.map(|link| Bus::start(link, firmware));

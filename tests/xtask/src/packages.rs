@@ -74,12 +74,13 @@ fn is_root() -> bool {
 const BUILD: &[&str] = &["gcc", "libc6-dev", "libsqlite3-dev", "libssl-dev", "pkg-config"];
 /// For the tests: a bus and doubles of its services, foreign CoAP and DTLS stacks
 /// (libcoap-rs is built with autotools and libclang), network namespaces that lose
-/// datagrams, time zones; RAUC with what its laboratory is made from (`gdbus`,
+/// datagrams, time zones, gpsd; RAUC with what its laboratory is made from (`gdbus`,
 /// `losetup`).
 const TESTS: &[&str] = &[
     "autoconf",
     "automake",
     "dbus",
+    "gpsd",
     "iproute2",
     "libclang-dev",
     "libcoap3-bin",

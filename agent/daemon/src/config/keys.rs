@@ -1,5 +1,6 @@
 //! The keys of the configuration: the one place that lists them.
 
+use lwm2m_objects::{MAX_ALTITUDE, MAX_LATITUDE, MAX_LONGITUDE};
 use lwm2m_security::MAX_IDENTITY;
 
 use super::shape::Built::{Here, NotYet};
@@ -104,9 +105,25 @@ const KEY_SOURCES: &[Field] = &[
 #[rustfmt::skip] // a table: one row a key
 const OBJECTS: &[Field] = &[
     field("device", Shape::Map(DEVICE), Optional, Here, "Object 3; what is left out is found out from the system"),
-    field("location", ANYTHING, Optional, NotYet, "Object 6"),
+    field("location", Shape::Map(LOCATION), Optional, Here, "Object 6, which is there only with a source"),
     field("sensors", Shape::Boolean, Optional, Here, "Objects 3301, 3303, 3304, 3315, 3316, 3317 and 3328 of the sensors of the system, false by default"),
     field("firmware", Shape::Map(FIRMWARE), Optional, Here, "Object 5, which is there only with a back end"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const LOCATION: &[Field] = &[
+    field("source", Shape::Choice(POSITIONS), Required, Here, "Where the position comes from"),
+    field("address", TEXT, Optional, Here, "host:port of gpsd, 127.0.0.1:2947 by default"),
+    field("latitude", Shape::Number { limit: MAX_LATITUDE }, Optional, Here, "Degrees of WGS 84, north positive; fixed"),
+    field("longitude", Shape::Number { limit: MAX_LONGITUDE }, Optional, Here, "Degrees of WGS 84, east positive; fixed"),
+    field("altitude", Shape::Number { limit: MAX_ALTITUDE }, Optional, Here, "Metres above sea level; fixed"),
+];
+
+const POSITIONS: &[Word] = &[
+    word("gpsd", Here),
+    word("fixed", Here),
+    word("modemmanager", NotYet),
+    word("geoclue", NotYet),
 ];
 
 #[rustfmt::skip] // a table: one row a key

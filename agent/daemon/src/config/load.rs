@@ -11,6 +11,7 @@ use lwm2m_model::Version;
 
 use super::account;
 use super::keys::ROOT;
+use super::location;
 use super::position::{ConfigError, File, Position};
 use super::source;
 use super::tree::{Kind, Node};
@@ -111,6 +112,8 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
     // all at once.
     let (version, min_version) = versions(tree, errors);
     let servers = servers(tree, errors);
+    let location = tree.get("objects").and_then(|objects| objects.get("location"));
+    let location = location.and_then(|node| location::location(node, errors));
     let firmware = firmware(tree, errors);
     let downloads = downloads(tree, errors);
     errors.is_empty().then(|| Config {
@@ -124,6 +127,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
         servers,
         device: device(tree),
         sensors: sensors(tree),
+        location,
         firmware,
         downloads,
         files: paths.to_vec(),

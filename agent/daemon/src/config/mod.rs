@@ -10,6 +10,7 @@
 mod account;
 mod keys;
 mod load;
+mod location;
 mod position;
 mod schema;
 mod shape;
@@ -23,6 +24,7 @@ use lwm2m_engine::{Account, EngineConfig};
 use lwm2m_firmware::{DEFAULT_PATIENCE, Downgrade, ScriptName};
 use lwm2m_model::Version;
 use lwm2m_model::record::BootId;
+use lwm2m_objects::LocationConfig;
 use lwm2m_security::KeySource;
 use lwm2m_transport::Origin;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub device: DeviceSettings,
     /// Whether the sensors of the system are objects.
     pub sensors: Sensors,
+    /// Where Object 6 has its values from; there is none without.
+    pub location: Option<LocationConfig>,
     /// Settings of Object 5.
     pub firmware: FirmwareSettings,
     /// How Object 5 fetches packages.

@@ -27,6 +27,9 @@ fn shape(form: &Shape) -> Value {
         Shape::Integer { min, max } => {
             json!({"type": "integer", "minimum": min, "maximum": max})
         }
+        Shape::Number { limit } => {
+            json!({"type": "number", "minimum": -limit, "maximum": limit})
+        }
         Shape::Boolean => json!({"type": "boolean"}),
         Shape::Choice(words) => {
             let names = words.iter().filter(|word| word.built == Built::Here).map(|word| word.name);
@@ -157,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_schema_refuses_what_the_daemon_refuses() {
-        let cases: [(&str, Value); 9] = [
+        let cases: [(&str, Value); 10] = [
             ("/endpoint", json!("")),
             ("/lwm2m_version", json!("1.3")),
             ("/deregister_on_stop", json!("no")),
@@ -167,6 +170,7 @@ mod tests {
             ("/servers/0/security/mode", json!("x509")),
             ("/servers/0/security/key", json!({"file": "a", "credential": "b"})),
             ("/objects/device", json!({"colour": "red"})),
+            ("/objects/location", json!({"source": "fixed", "latitude": 90.5})),
         ];
         for (place, value) in cases {
             let mut wrong = example();

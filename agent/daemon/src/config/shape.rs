@@ -14,6 +14,8 @@ pub(crate) enum Shape {
     Secret,
     /// A whole number.
     Integer { min: u64, max: u64 },
+    /// A number, whole or not, from `-limit` to `limit`.
+    Number { limit: f64 },
     /// `true` or `false`.
     Boolean,
     /// One of some words.
@@ -78,6 +80,14 @@ impl Shape {
                 let fits = |number: &i128| (i128::from(*min)..=i128::from(*max)).contains(number);
                 if node.integer().filter(fits).is_none() {
                     wrong(format!("expected a number from {min} to {max}, got {}", shown(node)));
+                }
+            }
+            Self::Number { limit } => {
+                if node.number().filter(|number| number.abs() <= *limit).is_none() {
+                    wrong(format!(
+                        "expected a number from -{limit} to {limit}, got {}",
+                        shown(node)
+                    ));
                 }
             }
             Self::Boolean => {
@@ -238,7 +248,7 @@ fn shown(node: &Node) -> String {
         Kind::Scalar(scalar) if scalar.text.chars().count() > MAX_SHOWN => node.describe().into(),
         Kind::Scalar(scalar) => match scalar.meaning {
             Meaning::Text => format!("{:?}", scalar.text),
-            Meaning::Boolean(_) | Meaning::Integer(_) | Meaning::Float => scalar.text.clone(),
+            Meaning::Boolean(_) | Meaning::Integer(_) | Meaning::Float(_) => scalar.text.clone(),
         },
         Kind::Null | Kind::List(_) | Kind::Map(_) => node.describe().into(),
     }

@@ -69,6 +69,7 @@ servers:
 objects:
   device: {manufacturer: ACME, model: GW-100, serial: {credential: serial}}
   sensors: true
+  location: {source: gpsd}
 "#;
 
 #[test]
@@ -149,6 +150,7 @@ fn wrong_files_give_place_key_and_remedy() {
     let server_keys = "short_server_id, uri, lifetime, binding, queue_mode, awake_time, \
                        default_pmin, default_pmax, disable_timeout, notification_storing, \
                        confirmable_notifications, retry, security";
+    let location = |keys: &str| format!("{SERVER}objects:\n  location: {{{keys}}}\n");
     let cases: Vec<(String, String)> = vec![
         // Files without keys.
         (String::new(), format!("c.yaml:1:1: servers: {no_server}")),
@@ -172,7 +174,16 @@ fn wrong_files_give_place_key_and_remedy() {
         // Known, not built.
         (format!("bootstrap: {{uri: coaps://b}}\n{SERVER}"), "c.yaml:1:1: bootstrap: not built into this version".into()),
         (format!("plugins: {{manifests: /x}}\n{SERVER}"), "c.yaml:1:1: plugins: not built into this version".into()),
-        (format!("{SERVER}objects:\n  location: {{source: gpsd}}\n  firmware: {{backend: swupdate}}\n"), "c.yaml:6:3: objects.location: not built into this version\nc.yaml:7:23: objects.firmware.backend: expected rauc, script, file or none, got \"swupdate\"".into()),
+        (format!("{SERVER}objects:\n  firmware: {{backend: swupdate}}\n"), "c.yaml:6:23: objects.firmware.backend: expected rauc, script, file or none, got \"swupdate\"".into()),
+        (location("source: geoclue"), "c.yaml:6:22: objects.location.source: geoclue is not built into this version; it has gpsd, fixed".into()),
+        (location("address: a:1"), "c.yaml:6:13: objects.location.source: missing".into()),
+        (location("source: fixed, latitude: 1"), "c.yaml:6:13: objects.location: the source fixed needs a longitude".into()),
+        (location("source: fixed, latitude: 90.5, longitude: 8"), "c.yaml:6:39: objects.location.latitude: expected a number from -90 to 90, got 90.5".into()),
+        (location("source: fixed, latitude: 1, longitude: -181"), "c.yaml:6:53: objects.location.longitude: expected a number from -180 to 180, got -181".into()),
+        (location("source: fixed, latitude: .nan, longitude: 8"), "c.yaml:6:39: objects.location.latitude: expected a number from -90 to 90, got \".nan\"".into()),
+        (location("source: fixed, latitude: 1, longitude: 2, altitude: .inf"), "c.yaml:6:66: objects.location.altitude: expected a number from -100000 to 100000, got \".inf\"".into()),
+        (location("source: gpsd, latitude: 1"), "c.yaml:6:38: objects.location.latitude: the source gpsd takes no latitude".into()),
+        (location("source: gpsd, address: localhost"), "c.yaml:6:37: objects.location.address: expected host:port, got \"localhost\"".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: script}}\n"), "c.yaml:6:13: objects.firmware: the back end script needs a name".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: script, name: ../x}}\n"), "c.yaml:6:37: objects.firmware.name: expected letters, digits and any of _.-, at most 64 and no dot first".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: rauc, name: x}}\n"), "c.yaml:6:35: objects.firmware.name: the back end rauc takes no name".into()),

@@ -36,7 +36,7 @@ pub(crate) enum Meaning {
     Text,
     Boolean(bool),
     Integer(i128),
-    Float,
+    Float(f64),
 }
 
 /// A key and its value.
@@ -96,7 +96,7 @@ impl Node {
             Kind::Scalar(scalar) => match scalar.meaning {
                 Meaning::Text => "text",
                 Meaning::Boolean(_) => "a boolean",
-                Meaning::Integer(_) | Meaning::Float => "a number",
+                Meaning::Integer(_) | Meaning::Float(_) => "a number",
             },
         }
     }
@@ -135,6 +135,15 @@ impl Node {
         }
     }
 
+    /// The value of a number, whole or not.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match &self.kind {
+            Kind::Scalar(Scalar { meaning: Meaning::Integer(number), .. }) => Some(*number as f64),
+            Kind::Scalar(Scalar { meaning: Meaning::Float(number), .. }) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// The value of a boolean.
     pub(crate) fn boolean(&self) -> Option<bool> {
         match &self.kind {
@@ -165,7 +174,7 @@ impl Reader<'_> {
                 scalar(Meaning::Integer(number), self.source(&raw.defined, || number.to_string()))
             }
             Raw::Float(number) => {
-                scalar(Meaning::Float, self.source(&raw.defined, || number.to_string()))
+                scalar(Meaning::Float(number), self.source(&raw.defined, || number.to_string()))
             }
             Raw::List(elements) => Kind::List(
                 elements

@@ -10,6 +10,7 @@ mod firmware;
 mod firmware_bus;
 mod keys;
 mod links;
+mod location;
 mod pull;
 mod reload;
 mod restart;
