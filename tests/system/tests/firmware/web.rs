@@ -32,7 +32,7 @@ fn answer(mut stream: TcpStream, folder: &Path) -> io::Result<()> {
             if line.is_empty() {
                 break;
             }
-            range = range.or(line.strip_prefix("range: bytes=").map(str::to_owned));
+            range = range.or_else(|| line.strip_prefix("range: bytes=").map(str::to_owned));
         }
         let mut words = request.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or("/"));
