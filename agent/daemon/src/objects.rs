@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use lwm2m_objects::{
-    BusHandle, Device, DeviceConfig, Location, LocationConfig, ObjectHost, Roots, sensors,
+    BusHandle, ConnectivityMonitoring, Device, DeviceConfig, Location, LocationConfig, ObjectHost,
+    Roots, sensors,
 };
 
 use crate::config::Sensors;
@@ -35,4 +36,6 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     if let Some(location) = settings.location {
         objects.add(Box::new(Location::new(location, objects.sender())));
     }
+    let out = objects.sender();
+    objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), bus.clone(), out)));
 }

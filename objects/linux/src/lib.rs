@@ -7,6 +7,7 @@
 //! are the engine's.
 
 mod bus;
+mod connectivity;
 mod content;
 mod device;
 mod host;
@@ -23,6 +24,7 @@ pub mod sources;
 mod tasks;
 
 pub use bus::BusHandle;
+pub use connectivity::ConnectivityMonitoring;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};
 pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
 pub use location::{

@@ -3,6 +3,7 @@
 //! Each source takes the directory it reads below, so that a test can give a
 //! made-up tree. What is missing or makes no sense is `None`, never an error.
 
+pub mod bearer;
 pub mod clock;
 pub mod device_tree;
 pub mod dmi;
@@ -11,6 +12,8 @@ mod iio;
 pub(crate) mod lines;
 pub(crate) mod login1;
 pub mod meminfo;
+pub(crate) mod modem_manager;
+pub mod network;
 pub mod os_release;
 pub mod power_supply;
 pub(crate) mod properties;
@@ -22,3 +25,4 @@ mod thermal;
 pub(crate) mod timedate1;
 pub mod timezone;
 pub mod uevent;
+pub mod wireless;

@@ -1,0 +1,86 @@
+//! What ModemManager says without being asked each time.
+//!
+//! 1. When the bus is there, listen; then ask for all modems.
+//! 2. On a signal ask again, once for all signals of [`SETTLE_TIME`].
+//! 3. What it said is forgotten when it goes, or the bus does.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use zbus::Connection;
+
+use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
+use crate::sources::modem_manager::{self, Modem};
+use crate::sources::properties;
+
+/// Keeps the modems until the object is gone.
+pub(super) async fn keep(mut bus: BusHandle, modems: watch::Sender<Vec<Modem>>) {
+    loop {
+        let Some(connection) = bus.take_notice() else {
+            bus.changed().await;
+            continue;
+        };
+        let ended = tokio::select! {
+            result = listen(&connection, &modems) => result,
+            () = connection.closed() => Ok(()),
+            () = bus.changed() => Ok(()),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "cannot listen to ModemManager");
+        }
+        publish(&modems, Vec::new());
+        // A connection that is closed or failed is not tried again: the daemon brings
+        // another.
+        if bus.take_notice().is_some_and(|now| now.unique_name() == connection.unique_name()) {
+            bus.changed().await;
+        }
+    }
+}
+
+async fn listen(bus: &Connection, modems: &watch::Sender<Vec<Modem>>) -> zbus::Result<()> {
+    let mut owner = properties::owner_changes(bus, modem_manager::NAME).await?;
+    let mut changes = modem_manager::changes(bus).await?;
+    loop {
+        publish(modems, ask(bus).await);
+        tokio::select! {
+            Some(_) = next_message(&mut owner) => {}
+            Some(_) = next_message(&mut changes) => {}
+            else => return Ok(()),
+        }
+        // The signals that come meanwhile ask for the same.
+        let settled = sleep(SETTLE_TIME);
+        tokio::pin!(settled);
+        loop {
+            tokio::select! {
+                () = &mut settled => break,
+                Some(_) = next_message(&mut changes) => {}
+                else => break,
+            }
+        }
+    }
+}
+
+async fn ask(bus: &Connection) -> Vec<Modem> {
+    let ask = async {
+        match properties::has_owner(bus, modem_manager::NAME).await {
+            Ok(true) => modem_manager::modems(bus).await.inspect_err(|error| {
+                tracing::debug!(%error, "ModemManager does not tell its modems");
+            }),
+            Ok(false) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    };
+    timeout(ASK_TIME_LIMIT, ask).await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+fn publish(modems: &watch::Sender<Vec<Modem>>, new: Vec<Modem>) {
+    modems.send_if_modified(|known| {
+        let differs = *known != new;
+        *known = new;
+        differs
+    });
+}
+
+/// Signals of this time lead to one question: a modem that connects sends many.
+const SETTLE_TIME: Duration = Duration::from_millis(500);

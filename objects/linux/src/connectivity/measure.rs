@@ -1,0 +1,294 @@
+//! One look at the network: what stands in each resource now.
+
+use std::collections::BTreeMap;
+
+use lwm2m_model::Value;
+
+use super::resource as id;
+use crate::Roots;
+use crate::content::Content;
+use crate::sources::bearer::{self, Kind};
+use crate::sources::modem_manager::Modem;
+use crate::sources::network::{Link, Network};
+use crate::sources::wireless;
+
+/// The resources that are there, by number.
+pub(super) type Contents = BTreeMap<u16, Content>;
+
+/// What the resources hold, by the kernel's word and that of the modems' service.
+pub(super) fn contents(network: &Network, modems: &[Modem], roots: &Roots) -> Contents {
+    let look = Look { network, modems, roots };
+    let mut contents = Contents::new();
+    contents.insert(id::AVAILABLE_BEARERS, integers(look.available()));
+    let Some((link, kind)) = look.in_use() else {
+        contents.insert(id::IP_ADDRESSES, Content::Multiple(Vec::new()));
+        return contents;
+    };
+    let mut put = |resource, value: Option<i64>| {
+        contents.extend(value.map(|value| (resource, Content::Single(Value::Integer(value)))));
+    };
+    put(id::NETWORK_BEARER, look.number(link, kind));
+    match kind {
+        // The resource is mandatory, and such links have no value (Objects 6).
+        Kind::Ethernet => put(id::SIGNAL_STRENGTH, Some(0)),
+        Kind::Wlan => {
+            let signal = wireless::signal(&roots.proc, &link.name);
+            put(id::SIGNAL_STRENGTH, signal.and_then(|signal| signal.level));
+            put(id::LINK_QUALITY, signal.map(|signal| signal.quality));
+        }
+        Kind::Bluetooth | Kind::Ieee802154 => {}
+        Kind::Cellular => {
+            if let Some(modem) = look.modem(link) {
+                put(id::SIGNAL_STRENGTH, modem.strength);
+                put(id::LINK_QUALITY, modem.quality);
+                put(id::CELL_ID, modem.cell);
+                put(id::SMCC, modem.operator.map(|(country, _)| country));
+                put(id::SMNC, modem.operator.map(|(_, network)| network));
+                put(id::SIGNAL_SNR, modem.snr);
+                put(id::LAC, modem.lac);
+                if !modem.apns.is_empty() {
+                    contents.insert(id::APN, strings(modem.apns.iter().cloned()));
+                }
+            }
+        }
+    }
+    let addresses = link.addresses.iter().map(ToString::to_string);
+    contents.insert(id::IP_ADDRESSES, strings(addresses));
+    let own = network.routes.iter().filter(|route| route.link == link.index);
+    let mut routers: Vec<String> = Vec::new();
+    for gateway in own.filter_map(|route| route.gateway) {
+        let gateway = gateway.to_string();
+        if !routers.contains(&gateway) {
+            routers.push(gateway);
+        }
+    }
+    if !routers.is_empty() {
+        contents.insert(id::ROUTER_ADDRESSES, strings(routers));
+    }
+    contents
+}
+
+struct Look<'a> {
+    network: &'a Network,
+    modems: &'a [Modem],
+    roots: &'a Roots,
+}
+
+impl<'a> Look<'a> {
+    /// The link of the best default route. A route into a tunnel is passed over: what
+    /// carries the tunnel is the bearer. Without a route it is the link that has an
+    /// address, if there is one only.
+    fn in_use(&self) -> Option<(&'a Link, Kind)> {
+        let routed = self.network.routes.iter().filter_map(|route| self.network.link(route.link));
+        let with_kind = |link: &'a Link| Some((link, self.kind(link)?));
+        if let Some(found) = routed.filter(|link| link.carries).find_map(with_kind) {
+            return Some(found);
+        }
+        let with_address = |link: &&Link| link.carries && !link.addresses.is_empty();
+        let mut others = self.network.links.iter().filter(with_address).filter_map(with_kind);
+        others.next().filter(|_| others.next().is_none())
+    }
+
+    /// The bearers that have a carrier, each once. Ethernet counts if it has hardware or
+    /// a default route: bridges of containers lead nowhere.
+    fn available(&self) -> Vec<i64> {
+        let mut numbers: Vec<i64> = Vec::new();
+        let used = self.in_use().map(|(link, _)| link.index);
+        for link in self.network.links.iter().filter(|link| link.carries) {
+            let Some(kind) = self.kind(link) else { continue };
+            let leads_out = kind != Kind::Ethernet
+                || used == Some(link.index)
+                || bearer::is_hardware(&self.roots.sys, link)
+                || self.network.routes.iter().any(|route| route.link == link.index);
+            numbers.extend(self.number(link, kind).filter(|_| leads_out));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// The kind of a link; one with a modem behind it may look like Ethernet or PPP.
+    fn kind(&self, link: &Link) -> Option<Kind> {
+        if self.modem(link).is_some() {
+            return Some(Kind::Cellular);
+        }
+        bearer::kind(&self.roots.sys, link)
+    }
+
+    fn modem(&self, link: &Link) -> Option<&'a Modem> {
+        self.modems.iter().find(|modem| modem.links.contains(&link.name))
+    }
+
+    /// The number of a bearer (Objects 6); `None` for a cellular one that nobody knows
+    /// more of.
+    fn number(&self, link: &Link, kind: Kind) -> Option<i64> {
+        match kind {
+            Kind::Cellular => self.modem(link)?.bearer,
+            Kind::Wlan => Some(21),
+            Kind::Bluetooth => Some(22),
+            Kind::Ieee802154 => Some(23),
+            Kind::Ethernet => Some(41),
+        }
+    }
+}
+
+fn integers(values: Vec<i64>) -> Content {
+    Content::Multiple((0..).zip(values.into_iter().map(Value::Integer)).collect())
+}
+
+fn strings(values: impl IntoIterator<Item = String>) -> Content {
+    Content::Multiple((0..).zip(values.into_iter().map(Value::String)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::link::LinkLayerType;
+
+    use super::*;
+    use crate::sources::network::DefaultRoute;
+
+    fn link(index: u32, name: &str, layer: LinkLayerType, address: &str) -> Link {
+        let addresses = vec![address.parse().unwrap()];
+        Link { index, name: name.into(), layer, carries: true, traffic: None, addresses }
+    }
+
+    fn route(link: u32, metric: u32, gateway: &str) -> DefaultRoute {
+        DefaultRoute { metric, link, gateway: Some(gateway.parse().unwrap()) }
+    }
+
+    fn text(contents: &Contents, resource: u16) -> String {
+        match contents.get(&resource) {
+            None => "absent".into(),
+            Some(Content::Single(value)) => value.to_string(),
+            Some(Content::Multiple(values)) => {
+                let values = values.iter().map(|(_, value)| value.to_string());
+                values.collect::<Vec<_>>().join(" ")
+            }
+            Some(Content::Unreadable) => "unreadable".into(),
+        }
+    }
+
+    /// A machine with a wire, a WLAN and a modem.
+    fn machine() -> (tempfile::TempDir, Roots, Vec<Link>) {
+        let root = tempfile::tempdir().unwrap();
+        for (name, uevent) in
+            [("eth0", ""), ("wlan0", "DEVTYPE=wlan\n"), ("wwan0", "DEVTYPE=wwan\n")]
+        {
+            let folder = root.path().join("sys/class/net").join(name);
+            std::fs::create_dir_all(folder.join("device")).unwrap();
+            std::fs::write(folder.join("uevent"), format!("INTERFACE={name}\n{uevent}")).unwrap();
+        }
+        std::fs::create_dir_all(root.path().join("proc/net")).unwrap();
+        let wireless = "wlan0: 0000   54.  -56.  -256        0      0\n";
+        std::fs::write(root.path().join("proc/net/wireless"), wireless).unwrap();
+        let roots = Roots::below(root.path());
+        let links = vec![
+            link(2, "eth0", LinkLayerType::Ether, "192.0.2.1"),
+            link(3, "wlan0", LinkLayerType::Ether, "198.51.100.1"),
+            link(4, "wwan0", LinkLayerType::Rawip, "203.0.113.1"),
+            link(5, "tun0", LinkLayerType::None, "10.0.0.1"),
+        ];
+        (root, roots, links)
+    }
+
+    /// OBJ-71: values of cells are there on cellular bearers only.
+    #[test]
+    fn the_bearer_of_the_best_default_route_is_reported() {
+        let (_root, roots, links) = machine();
+        let modem = Modem {
+            links: vec!["wwan0".into()],
+            apns: vec!["internet".into()],
+            bearer: Some(6),
+            strength: Some(-101),
+            quality: Some(-11),
+            snr: Some(9),
+            operator: Some((262, 1)),
+            lac: None,
+            cell: Some(77),
+        };
+        let modems = [modem];
+        let resources = [0, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12];
+        let absent = "absent";
+        for (used, expected) in [
+            (
+                2,
+                [
+                    "41",
+                    "0",
+                    absent,
+                    "\"192.0.2.1\"",
+                    "\"192.0.2.9\"",
+                    absent,
+                    absent,
+                    absent,
+                    absent,
+                    absent,
+                    absent,
+                ],
+            ),
+            (
+                3,
+                [
+                    "21",
+                    "-56",
+                    "54",
+                    "\"198.51.100.1\"",
+                    "\"192.0.2.9\"",
+                    absent,
+                    absent,
+                    absent,
+                    absent,
+                    absent,
+                    absent,
+                ],
+            ),
+            (
+                4,
+                [
+                    "6",
+                    "-101",
+                    "-11",
+                    "\"203.0.113.1\"",
+                    "\"192.0.2.9\"",
+                    "\"internet\"",
+                    "77",
+                    "1",
+                    "262",
+                    "9",
+                    absent,
+                ],
+            ),
+        ] {
+            // The tunnel has the better metric, and is no bearer.
+            let routes = vec![
+                route(5, 50, "10.0.0.9"),
+                route(used, 100, "192.0.2.9"),
+                route(2, 900, "192.0.2.8"),
+            ];
+            let routes = if used == 2 { routes[..2].to_vec() } else { routes };
+            let network = Network { links: links.clone(), routes };
+            let contents = contents(&network, &modems, &roots);
+            assert_eq!(resources.map(|id| text(&contents, id)), expected, "link {used}");
+            assert_eq!(text(&contents, 1), "6 21 41");
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_absent() {
+        let (_root, roots, mut links) = machine();
+        // A modem without its service: cellular, but which network nobody knows.
+        let network = Network { links: links.clone(), routes: vec![route(4, 0, "192.0.2.9")] };
+        let seen = contents(&network, &[], &roots);
+        assert_eq!((text(&seen, 0), text(&seen, 1)), ("absent".into(), "21 41".into()));
+        assert_eq!(text(&seen, 2), "absent");
+        // No default route and several links: none is the one.
+        let network = Network { links: links.clone(), routes: Vec::new() };
+        let seen = contents(&network, &[], &roots);
+        assert_eq!((text(&seen, 0), text(&seen, 4)), ("absent".into(), String::new()));
+        // Without a carrier there is no bearer at all.
+        links.iter_mut().for_each(|link| link.carries = false);
+        let network = Network { links, routes: vec![route(2, 0, "192.0.2.9")] };
+        let seen = contents(&network, &[], &roots);
+        assert_eq!((text(&seen, 0), text(&seen, 1)), ("absent".into(), String::new()));
+    }
+}

@@ -1,0 +1,119 @@
+//! Connectivity Monitoring (4): the bearer in use and how good it is (Objects 6).
+//!
+//! The bearer is that of the best default route. Links, addresses and routes are asked
+//! of the kernel when they are read; what a modem knows comes from ModemManager. What
+//! neither knows is absent.
+
+mod cellular;
+mod measure;
+mod resource;
+mod watcher;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lwm2m_engine::{Call, CallOperation};
+use lwm2m_model::{Code, Now, ObjectDef, Path, RequestError, objects};
+use tokio::sync::{mpsc, watch};
+
+use crate::content::{self, Content};
+use crate::observed::Observed;
+use crate::sources::modem_manager::Modem;
+use crate::sources::network::Network;
+use crate::tasks::Tasks;
+use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
+use resource::{LINK_QUALITY, SIGNAL_STRENGTH};
+use watcher::{Watched, Watcher};
+
+/// The Connectivity Monitoring object.
+pub struct ConnectivityMonitoring {
+    definition: Arc<ObjectDef>,
+    roots: Roots,
+    modems: watch::Receiver<Vec<Modem>>,
+    observed: Observed,
+    watched: watch::Sender<Watched>,
+    /// They end with the object.
+    _tasks: Tasks,
+}
+
+impl ConnectivityMonitoring {
+    /// The object of this machine's network; the kinds of its links are read below
+    /// `roots`. `out` is the channel of the host.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, which its tasks need.
+    pub fn new(roots: Roots, bus: BusHandle, out: mpsc::Sender<ObjectMessage>) -> Self {
+        let (modems, modems_seen) = watch::channel(Vec::new());
+        let (watched, watched_seen) = watch::channel(Watched::default());
+        let mut tasks = Tasks::new(out.clone());
+        tasks.spawn(cellular::keep(bus, modems));
+        let (roots_seen, modems) = (roots.clone(), modems_seen.clone());
+        let watcher =
+            Watcher { roots: roots_seen, modems: modems_seen, watched: watched_seen, out };
+        tasks.spawn(watcher.run());
+        Self {
+            definition: Arc::new(objects::CONNECTIVITY_MONITORING.clone()),
+            roots,
+            modems,
+            observed: Observed::default(),
+            watched,
+            _tasks: tasks,
+        }
+    }
+
+    fn contents(&self, path: &Path) -> Vec<(Path, Content)> {
+        if path.instance_id().is_some_and(|id| id != 0) {
+            return Vec::new();
+        }
+        let contents = measure::contents(&network(), &self.modems.borrow(), &self.roots);
+        let contents = contents.into_iter().map(|(id, content)| (resource::path(id), content));
+        contents.filter(|(at, _)| at.contains(path) || path.contains(at)).collect()
+    }
+}
+
+impl Object for ConnectivityMonitoring {
+    fn definition(&self) -> Arc<ObjectDef> {
+        Arc::clone(&self.definition)
+    }
+
+    fn instances(&self) -> Vec<u16> {
+        vec![0]
+    }
+
+    fn call(&mut self, call: &Call, _now: &Now) -> Answer {
+        Answer::Now(match &call.operation {
+            CallOperation::Read => content::read(&call.path, self.contents(&call.path)),
+            CallOperation::Discover => {
+                let instance = Path::instance(self.definition.id, 0);
+                content::discover(&call.path, [instance], self.contents(&call.path))
+            }
+            CallOperation::Write { .. }
+            | CallOperation::Execute(_)
+            | CallOperation::Proceed
+            | CallOperation::Stream { .. }
+            | CallOperation::StreamEnd
+            | CallOperation::Create { .. }
+            | CallOperation::Delete => Err(RequestError::new(
+                Code::METHOD_NOT_ALLOWED,
+                "Connectivity Monitoring can only be read",
+            )),
+        })
+    }
+
+    fn watch(&mut self, path: &Path, interval: Option<Duration>) {
+        self.observed.set(path, interval);
+        let any = self.observed.interval(&Path::object(self.definition.id)).is_some();
+        let sampled = [SIGNAL_STRENGTH, LINK_QUALITY].map(resource::path);
+        let sampled = sampled.iter().filter_map(|path| self.observed.interval(path)).min();
+        let watched = Watched { any, sampled };
+        self.watched.send_if_modified(|known| std::mem::replace(known, watched) != watched);
+    }
+}
+
+/// The network now; empty where the kernel or a sandbox does not let us look.
+fn network() -> Network {
+    Network::read().unwrap_or_else(|error| {
+        tracing::debug!(%error, "cannot look at the network");
+        Network::default()
+    })
+}

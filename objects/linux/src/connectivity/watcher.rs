@@ -1,0 +1,91 @@
+//! Says `Changed` for what is observed: at news of the kernel and of ModemManager, and
+//! the signal of a WLAN, of which there is no news, from samples.
+//!
+//! While nothing is observed no source is open and no timer runs.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::measure::{self, Contents};
+use super::resource;
+use crate::observed::at;
+use crate::source::{Source, Wanted};
+use crate::sources::modem_manager::Modem;
+use crate::sources::network::NetworkWatch;
+use crate::{ObjectMessage, Roots};
+
+/// What of the object is observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Watched {
+    /// Whether anything is.
+    pub(super) any: bool,
+    /// How often to look at the signal.
+    pub(super) sampled: Option<Duration>,
+}
+
+/// The task that watches.
+pub(super) struct Watcher {
+    pub(super) roots: Roots,
+    pub(super) modems: watch::Receiver<Vec<Modem>>,
+    pub(super) watched: watch::Receiver<Watched>,
+    pub(super) out: mpsc::Sender<ObjectMessage>,
+}
+
+impl Watcher {
+    /// Watches until the object is gone.
+    pub(super) async fn run(mut self) {
+        let mut news: Source<NetworkWatch> = Source::default();
+        let mut last: Option<Contents> = None;
+        let mut next: Option<Instant> = None;
+        loop {
+            let watched = *self.watched.borrow_and_update();
+            let wanted = if watched.any { Wanted::Yes } else { Wanted::No };
+            news.set(wanted, NetworkWatch::open, "watch of the network");
+            if !watched.any {
+                (last, next) = (None, None);
+            } else if last.is_none() {
+                // After the watch is open: nothing can change unseen.
+                last = Some(self.look());
+            }
+            let sample = watched.sampled.map(|interval| Instant::now() + interval);
+            next = [next, sample].into_iter().flatten().min();
+            tokio::select! {
+                more = self.watched.changed() => match more {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                () = news.wait(async |news| news.changed().await) => {
+                    let settled = Instant::now() + SETTLE_TIME;
+                    next = Some(next.map_or(settled, |next| next.min(settled)));
+                    continue;
+                }
+                Ok(()) = self.modems.changed() => {}
+                () = at(next) => {}
+            }
+            next = None;
+            let Some(before) = last.take() else { continue };
+            let now = self.look();
+            let mut ids: Vec<u16> = before.keys().chain(now.keys()).copied().collect();
+            ids.sort_unstable();
+            ids.dedup();
+            for id in ids.into_iter().filter(|id| before.get(id) != now.get(id)) {
+                let path = resource::path(id);
+                if self.out.send(ObjectMessage::Changed(path)).await.is_err() {
+                    return;
+                }
+            }
+            last = Some(now);
+        }
+    }
+
+    fn look(&mut self) -> Contents {
+        let modems = self.modems.borrow_and_update().clone();
+        measure::contents(&super::network(), &modems, &self.roots)
+    }
+}
+
+/// Changes of this time are one: a cable that is plugged in brings a carrier, an address
+/// and a route.
+const SETTLE_TIME: Duration = Duration::from_millis(200);

@@ -1,0 +1,232 @@
+//! Modems as ModemManager describes them (org.freedesktop.ModemManager1(5)): its
+//! properties alone, which need no right, and never so that it is started.
+
+use std::collections::HashMap;
+
+use zbus::match_rule::MatchRule;
+use zbus::message::Type;
+use zbus::{Connection, MessageStream, OwnedObjectPath, OwnedVariant};
+
+/// What is known of a modem. What it does not tell is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Modem {
+    /// The links of its bearers that are connected.
+    pub(crate) links: Vec<String>,
+    /// The access points of these bearers.
+    pub(crate) apns: Vec<String>,
+    /// The number of the network in Network Bearer (Objects 6).
+    pub(crate) bearer: Option<i64>,
+    /// RSRP, RSCP or RSSI, whichever the network has, in dBm.
+    pub(crate) strength: Option<i64>,
+    /// RSRQ in dB.
+    pub(crate) quality: Option<i64>,
+    /// In dB.
+    pub(crate) snr: Option<i64>,
+    /// Country code and network code of the operator.
+    pub(crate) operator: Option<(i64, i64)>,
+    /// Location area code.
+    pub(crate) lac: Option<i64>,
+    /// Cell identity.
+    pub(crate) cell: Option<i64>,
+}
+
+type Properties = HashMap<String, OwnedVariant>;
+type Interfaces = HashMap<String, Properties>;
+
+/// Asks for all modems.
+pub(crate) async fn modems(bus: &Connection) -> zbus::Result<Vec<Modem>> {
+    let reply = bus.call_method(Some(NAME), PATH, Some(OBJECTS), "GetManagedObjects", &()).await?;
+    let objects: HashMap<OwnedObjectPath, Interfaces> = reply.body().deserialize()?;
+    let mut objects: Vec<_> = objects.into_iter().collect();
+    objects.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+    let mut modems = Vec::new();
+    for (_, interfaces) in objects.into_iter().take(MAX_MODEMS) {
+        let Some(modem) = interfaces.get(MODEM) else { continue };
+        let mut known = describe(&interfaces);
+        let bearers: Vec<OwnedObjectPath> = value(modem, "Bearers").unwrap_or_default();
+        for bearer in bearers.iter().take(MAX_BEARERS) {
+            let reply = bus
+                .call_method(Some(NAME), bearer.as_str(), Some(PROPERTIES), "GetAll", &BEARER)
+                .await?;
+            let properties: Properties = reply.body().deserialize()?;
+            if value(&properties, "Connected") == Some(true) {
+                known.links.extend(text(&properties, "Interface"));
+                let settings: Option<Properties> = value(&properties, "Properties");
+                known.apns.extend(settings.and_then(|settings| text(&settings, "apn")));
+            }
+        }
+        modems.push(known);
+    }
+    Ok(modems)
+}
+
+/// The signals of ModemManager: properties and objects that have changed.
+pub(crate) async fn changes(bus: &Connection) -> zbus::Result<MessageStream> {
+    let rule =
+        MatchRule::builder().msg_type(Type::Signal).sender(NAME).path_namespace(PATH).build()?;
+    MessageStream::for_match_rule(rule, bus, None).await
+}
+
+fn describe(interfaces: &Interfaces) -> Modem {
+    let mut known = Modem::default();
+    let bands: Vec<u32> = property(interfaces, MODEM, "CurrentBands").unwrap_or_default();
+    let access: Option<u32> = property(interfaces, MODEM, "AccessTechnologies");
+    known.bearer = access.and_then(|access| bearer(access, &bands));
+    known.operator =
+        property::<String>(interfaces, MODEM_3GPP, "OperatorCode").and_then(|code| operator(&code));
+    // ModemManager names only the technologies it measures.
+    for (technology, strength) in
+        [("Nr5g", "rsrp"), ("Lte", "rsrp"), ("Umts", "rscp"), ("Gsm", "rssi")]
+    {
+        let signal: Properties = property(interfaces, SIGNAL, technology).unwrap_or_default();
+        let decibel = |name| value::<f64>(&signal, name).and_then(decibel);
+        if let Some(strength) = decibel(strength) {
+            known.strength = Some(strength);
+            known.quality = decibel("rsrq");
+            known.snr = decibel("snr");
+            break;
+        }
+    }
+    let location: HashMap<u32, OwnedVariant> =
+        property(interfaces, LOCATION, "Location").unwrap_or_default();
+    let cell = location.get(&LAC_AND_CELL).and_then(|cell| String::try_from(cell.clone()).ok());
+    if let Some((lac, cell)) = cell.as_deref().and_then(cell_of) {
+        (known.lac, known.cell) = (lac, cell);
+    }
+    known
+}
+
+fn property<T: TryFrom<OwnedVariant>>(
+    interfaces: &Interfaces,
+    interface: &str,
+    name: &str,
+) -> Option<T> {
+    value(interfaces.get(interface)?, name)
+}
+
+/// A property, if it is there and of the right type.
+fn value<T: TryFrom<OwnedVariant>>(properties: &Properties, name: &str) -> Option<T> {
+    T::try_from(properties.get(name)?.clone()).ok()
+}
+
+/// A text that says something.
+fn text(properties: &Properties, name: &str) -> Option<String> {
+    let text: String = value(properties, name)?;
+    super::text::clean(text.as_bytes())
+}
+
+/// No receiver measures values outside; the filler for unknown is far below.
+fn decibel(value: f64) -> Option<i64> {
+    (-200.0..=100.0).contains(&value).then(|| value.round() as i64)
+}
+
+/// The number of the network, by the bits of MMModemAccessTechnology, the newest
+/// first; LTE and 5G by their bands.
+fn bearer(access: u32, bands: &[u32]) -> Option<i64> {
+    let has = |bits: &[u32]| bits.iter().any(|bit| access & (1 << bit) != 0);
+    if has(&[15]) {
+        let is_tdd = |band: u32| matches!(band, 34 | 38..=41 | 46..=48 | 50 | 51 | 53 | 77..=79);
+        return Some(if all_bands(bands, 300, is_tdd) { 8 } else { 9 });
+    }
+    if has(&[14]) {
+        return Some(if all_bands(bands, 30, |band| (33..=53).contains(&band)) { 5 } else { 6 });
+    }
+    if has(&[16, 17]) {
+        // LTE Cat-M is LTE, NB-IoT is not.
+        return Some(if has(&[17]) { 7 } else { 6 });
+    }
+    if has(&[5, 6, 7, 8, 9]) {
+        return Some(2);
+    }
+    if has(&[10, 11, 12, 13]) {
+        return Some(3);
+    }
+    has(&[1, 2, 3, 4]).then_some(0)
+}
+
+/// Whether there are bands of the technology whose numbers begin after `base`, and all
+/// of them are such.
+fn all_bands(bands: &[u32], base: u32, is_such: impl Fn(u32) -> bool) -> bool {
+    let mut bands = bands.iter().filter_map(|band| band.checked_sub(base));
+    let mut own = bands.by_ref().filter(|band| (1..=100).contains(band)).peekable();
+    own.peek().is_some() && own.all(is_such)
+}
+
+/// Country and network of an operator code such as `26201` or `310260`.
+fn operator(code: &str) -> Option<(i64, i64)> {
+    let digits = code.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || !(5..=6).contains(&code.len()) {
+        return None;
+    }
+    let (country, network) = code.split_at_checked(3)?;
+    Some((country.parse().ok()?, network.parse().ok()?))
+}
+
+/// LAC and cell of `MCC,MNC,LAC,CI[,TAC]`, the last three in hexadecimal; zero is
+/// ModemManager's way of saying that it does not know.
+fn cell_of(location: &str) -> Option<(Option<i64>, Option<i64>)> {
+    let mut fields = location.split(',').skip(2);
+    let mut number = |limit: i64| {
+        let number = i64::from_str_radix(fields.next()?.trim(), 16).ok()?;
+        Some((1..=limit).contains(&number).then_some(number))
+    };
+    let (lac, cell) = (number(0xfffe)?, number(0x0fff_ffff)?);
+    Some((lac, cell))
+}
+
+/// The well-known name.
+pub(crate) const NAME: &str = "org.freedesktop.ModemManager1";
+const PATH: &str = "/org/freedesktop/ModemManager1";
+const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const MODEM: &str = "org.freedesktop.ModemManager1.Modem";
+const MODEM_3GPP: &str = "org.freedesktop.ModemManager1.Modem.Modem3gpp";
+const SIGNAL: &str = "org.freedesktop.ModemManager1.Modem.Signal";
+const LOCATION: &str = "org.freedesktop.ModemManager1.Modem.Location";
+const BEARER: &str = "org.freedesktop.ModemManager1.Bearer";
+/// MM_MODEM_LOCATION_SOURCE_3GPP_LAC_CI.
+const LAC_AND_CELL: u32 = 1;
+/// Modems that are looked at.
+const MAX_MODEMS: usize = 8;
+/// Bearers of a modem that are looked at.
+const MAX_BEARERS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_have_the_numbers_of_the_object() {
+        for (access, bands, expected) in [
+            (0, &[][..], None),
+            (1 << 3, &[], Some(0)),
+            (1 << 5 | 1 << 3, &[], Some(2)),
+            (1 << 14, &[31, 33], Some(6)),
+            (1 << 14, &[68, 70], Some(5)),
+            (1 << 14, &[33, 70], Some(6)),
+            (1 << 15 | 1 << 14, &[378], Some(8)),
+            (1 << 15, &[301], Some(9)),
+            (1 << 16, &[], Some(6)),
+            (1 << 17, &[], Some(7)),
+        ] {
+            assert_eq!(bearer(access, bands), expected, "{access:#x} {bands:?}");
+        }
+    }
+
+    #[test]
+    fn nonsense_of_a_modem_is_no_value() {
+        assert_eq!(operator("26201"), Some((262, 1)));
+        assert_eq!(operator("310260"), Some((310, 260)));
+        for code in ["", "2620", "2620100", "26x01", "ééé"] {
+            assert_eq!(operator(code), None, "{code}");
+        }
+        assert_eq!(cell_of("262,01,00A1,01B2C3D4,0000"), Some((Some(0xa1), Some(0x01b2_c3d4))));
+        assert_eq!(cell_of("262,01,0,7F"), Some((None, Some(0x7f))));
+        for location in ["", "262,01", "262,01,x,y"] {
+            assert_eq!(cell_of(location), None, "{location}");
+        }
+        assert_eq!(decibel(-32768.0), None);
+        assert_eq!(decibel(f64::NAN), None);
+        assert_eq!(decibel(-101.5), Some(-102));
+    }
+}
