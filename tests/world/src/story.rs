@@ -181,7 +181,7 @@ impl World {
     pub fn add_object(&mut self, definition: &ObjectDef, instances: &[u16]) {
         self.device.objects.define(definition, instances);
         self.announce(definition.id);
-        self.run_for(secs(2));
+        self.run_for(secs(6));
     }
 
     /// Tells the engine which instances an object has now.

@@ -68,7 +68,7 @@ fn several_instances_are_made_together_and_told_in_one_update() {
     let response = world.ask(Ask::create("/3303", JSON, both));
     assert_eq!((response.code, response.location.as_str()), (Code::CREATED, ""));
     assert_eq!(world.code(sensor(TLV, "9")), Code::CREATED);
-    world.run_for(secs(5));
+    world.run_for(secs(6));
     assert_eq!(world.server.accepted("Update"), 1);
     assert!(
         world
@@ -117,7 +117,7 @@ fn a_single_instance_is_number_0_and_has_what_is_mandatory() {
     let response = world.ask(json(r#"[{"n":"/33101/65535/0","v":3}]"#));
     assert_eq!((response.code, response.location.as_str()), (Code::CREATED, "/33101/0"));
     assert_eq!(world.read("/33101/0/1").text(), "", "a default of its type");
-    world.run_for(secs(2));
+    world.run_for(secs(6));
     assert!(world.server.last("Update").body.ends_with("</33101>;ver=2.1,</33101/0>"));
     assert_eq!(
         world.discover("/33101"),
@@ -126,7 +126,7 @@ fn a_single_instance_is_number_0_and_has_what_is_mandatory() {
     let again = json(r#"[{"n":"/33101/65535/0","v":3}]"#);
     assert_eq!(world.code(again), Code::BAD_REQUEST, "it exists already");
     assert_eq!(world.code(Ask::delete("/33101/0")), Code::DELETED);
-    world.run_for(secs(2));
+    world.run_for(secs(6));
     assert!(world.server.last("Update").body.ends_with("</33101>;ver=2.1"));
 }
 
@@ -190,7 +190,7 @@ fn what_cannot_be_made_or_deleted_gets_its_code_and_changes_nothing() {
         let shown = format!("{ask:?}");
         assert_eq!(world.code(ask), code, "{shown}");
     }
-    world.run_for(secs(5));
+    world.run_for(secs(6));
     assert!(world.device.objects.runs.is_empty(), "{:?}", world.device.objects.runs);
     assert_eq!(world.server.accepted("Update"), 0);
     // A link may lead to what the request itself makes.
@@ -204,9 +204,9 @@ fn a_delete_ends_observations_and_attributes_below_and_is_told_by_update() {
         world.observe(path, "");
         assert_eq!(world.attach(path, "pmin=3"), Code::CHANGED);
     }
-    world.run_for(secs(5));
+    world.run_for(secs(6));
     assert_eq!(world.code(Ask::delete("/3303/0")), Code::DELETED);
-    world.run_for(secs(5));
+    world.run_for(secs(6));
     let notices = world.take_notices();
     let told = |path: &str| {
         notices
@@ -244,7 +244,7 @@ fn a_resource_instance_is_read_written_observed_and_deleted() {
     let before = world.take_notices();
     assert!(before.iter().any(|notice| notice.path == "/3303/0/7000/1" && notice.text() == "12"));
     assert_eq!(world.code(Ask::delete("/3303/0/7000/1")), Code::DELETED);
-    world.run_for(secs(5));
+    world.run_for(secs(6));
     let codes: Vec<_> =
         world.take_notices().iter().map(|notice| (notice.path.clone(), notice.code)).collect();
     assert_eq!(codes.len(), 2, "{codes:?}");
@@ -382,7 +382,7 @@ fn the_operator_makes_and_deletes_instances() {
         ]
     );
     assert_eq!(world.read("/3303/8/5750").text(), "b");
-    world.run_for(secs(2));
+    world.run_for(secs(6));
     assert!(world.server.last("Update").body.contains("</3303/1>,</3303/2>,</3303/8>"));
 }
 
@@ -395,7 +395,7 @@ fn an_object_that_comes_with_its_answer_is_listed_once() {
     // It says so itself before it answers, as a program of its own may.
     world.announce(3303);
     assert_eq!(world.response(create).code, Code::CREATED);
-    world.run_for(secs(5));
+    world.run_for(secs(6));
     assert_eq!(world.server.accepted("Update"), 1);
     assert_eq!(world.server.last("Update").body.matches("</3303/5>").count(), 1);
 }

@@ -147,4 +147,4 @@ impl Engine {
 }
 
 /// Changes of the object list within this time are one Update.
-const OBJECT_LIST_SETTLES: Duration = Duration::from_secs(1);
+const OBJECT_LIST_SETTLES: Duration = Duration::from_secs(5);
