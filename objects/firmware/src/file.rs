@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
-use crate::storage::sync_folder;
 use crate::{Backend, Failure, Installed, Package, PackageInfo, ProgressSink, Reason, Slot};
+use lwm2m_objects::durable::sync_folder;
 
 /// Puts each package at one path, in place of the one before. No restart is needed.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::storage::{sync_folder, write_whole};
+use lwm2m_objects::durable::{sync_folder, write_whole};
 
 /// The file `firmware/trial` below the state directory. The timer takes it by giving it
 /// another name, with the boot in which it does so.

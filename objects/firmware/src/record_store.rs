@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::Record;
-use crate::storage::{sync_folder, write_whole};
+use lwm2m_objects::durable::{sync_folder, write_whole};
 
 /// Keeps the bytes of one record. Its functions block.
 pub trait RecordStore: Send + Sync + 'static {

@@ -1,10 +1,11 @@
 //! The package on disk: written as it comes, some parts at a time, never whole in memory.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use lwm2m_objects::durable::{FILE_MODE, make_folder, sync_folder};
 use nix::sys::statvfs::statvfs;
 
 use crate::{Failure, Reason};
@@ -172,34 +173,6 @@ impl Storage {
     }
 }
 
-/// Writes a file, which a power cut leaves as it was or as it is to be; its folder is made.
-/// Durable when it returns.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    make_folder(path)?;
-    let temporary = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(FILE_MODE);
-    let mut file = options.open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_folder(path)
-}
-
-/// Makes the folder of `path`, if it is not there.
-fn make_folder(path: &Path) -> io::Result<()> {
-    let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
-    sync_folder(folder)
-}
-
-/// Makes the names in the folder of `path` durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    // The parent of a name alone is the empty path, which cannot be opened.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
-}
-
 /// Bytes that this user may write below `folder`.
 fn free_space(folder: &Path) -> io::Result<u64> {
     let facts = statvfs(folder)?;
@@ -219,8 +192,6 @@ const MAX_GATHERED: usize = 16 * 1024;
 const CHECK_EVERY: u64 = 1024 * 1024;
 /// Bytes that stay free for the agent's own state.
 const RESERVE: u64 = 1024 * 1024;
-const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 #[cfg(test)]
 mod tests {

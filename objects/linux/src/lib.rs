@@ -10,6 +10,7 @@ mod bus;
 mod connectivity;
 mod content;
 mod device;
+pub mod durable;
 mod host;
 mod location;
 pub mod machine_id;
