@@ -129,6 +129,15 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
     if config.sensors == Sensors::Shown {
         line("sensors", "those of the system, as objects of IPSO".to_owned());
     }
+    if let Some(targets) = &config.lock_and_wipe {
+        let object = &objects::LOCK_AND_WIPE;
+        line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
+        for (name, targets) in [("lock", &targets.lock), ("wipe", &targets.wipe)] {
+            if !targets.is_empty() {
+                line(&format!("  {name}"), targets.join(", "));
+            }
+        }
+    }
     let installs = match &config.firmware.installer {
         Installer::None => None,
         Installer::Rauc(_) => Some("RAUC installs packages".to_owned()),

@@ -152,7 +152,8 @@ fn agent(
     let device = DeviceConfig::new(config::BINDINGS);
     let (roots, bus) = (Roots::default(), BusHandle::absent());
     let place = Place { state, roots: &roots, bus };
-    let settings = Settings { device, sensors: Sensors::default(), location: None };
+    let settings =
+        Settings { device, sensors: Sensors::default(), location: None, lock_and_wipe: None };
     objects::add(&mut objects, settings, &place);
     let installer = Installer::File(state.join("installed"));
     let firmware = FirmwareSettings { installer, ..FirmwareSettings::default() };

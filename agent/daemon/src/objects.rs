@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use lwm2m_objects::{
-    BusHandle, ConnectivityMonitoring, Device, DeviceConfig, Location, LocationConfig, ObjectHost,
-    Roots, sensors,
+    BusHandle, ConnectivityMonitoring, Device, DeviceConfig, Location, LocationConfig, LockAndWipe,
+    LockAndWipeConfig, ObjectHost, Roots, sensors,
 };
 
 use crate::config::Sensors;
@@ -23,11 +23,12 @@ pub(crate) struct Settings {
     pub(crate) device: DeviceConfig,
     pub(crate) sensors: Sensors,
     pub(crate) location: Option<LocationConfig>,
+    pub(crate) lock_and_wipe: Option<LockAndWipeConfig>,
 }
 
 /// Adds them.
 pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_>) {
-    let Place { state: _, roots, bus } = place;
+    let Place { state, roots, bus } = place;
     let out = objects.sender();
     if settings.sensors == Sensors::Shown {
         sensors(roots, &out).for_each(|object| objects.add(object));
@@ -38,4 +39,7 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     }
     let out = objects.sender();
     objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), bus.clone(), out)));
+    if let Some(targets) = settings.lock_and_wipe {
+        objects.add(Box::new(LockAndWipe::new(targets, state, bus.clone(), objects.sender())));
+    }
 }

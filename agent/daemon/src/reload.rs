@@ -2,7 +2,7 @@
 
 use crate::cli::Cli;
 use crate::config::{DownloadSettings, FirmwareSettings, Sensors, Server};
-use lwm2m_objects::{DeviceConfig, LocationConfig};
+use lwm2m_objects::{DeviceConfig, LocationConfig, LockAndWipeConfig};
 use lwm2m_transport::LinkSecurity;
 use tracing::{error, info, warn};
 
@@ -17,6 +17,7 @@ pub(crate) struct Fixed {
     device: DeviceConfig,
     sensors: Sensors,
     location: Option<LocationConfig>,
+    lock_and_wipe: Option<LockAndWipeConfig>,
     firmware: FirmwareSettings,
     downloads: DownloadSettings,
 }
@@ -30,6 +31,7 @@ impl Fixed {
             device: loaded.device.clone(),
             sensors: loaded.config.sensors,
             location: loaded.config.location.clone(),
+            lock_and_wipe: loaded.config.lock_and_wipe.clone(),
             firmware: loaded.config.firmware.clone(),
             downloads: loaded.config.downloads.clone(),
         }
@@ -44,6 +46,7 @@ impl Fixed {
             ("objects.device", loaded.device != self.device),
             ("objects.sensors", loaded.config.sensors != self.sensors),
             ("objects.location", loaded.config.location != self.location),
+            ("objects.lock_and_wipe", loaded.config.lock_and_wipe != self.lock_and_wipe),
             (
                 "objects.firmware",
                 loaded.config.firmware != self.firmware

@@ -102,6 +102,7 @@ async fn serve(
         device: loaded.device.clone(),
         sensors: loaded.config.sensors,
         location: loaded.config.location.clone(),
+        lock_and_wipe: loaded.config.lock_and_wipe.clone(),
     };
     objects::add(&mut objects, settings, &place);
     add_objects(&mut objects);

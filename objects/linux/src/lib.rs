@@ -13,6 +13,7 @@ mod device;
 pub mod durable;
 mod host;
 mod location;
+mod lock_and_wipe;
 pub mod machine_id;
 mod memory;
 mod object;
@@ -31,6 +32,7 @@ pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
 pub use location::{
     GPSD_ADDRESS, Location, LocationConfig, MAX_ALTITUDE, MAX_LATITUDE, MAX_LONGITUDE, Place,
 };
+pub use lock_and_wipe::{LockAndWipe, LockAndWipeConfig};
 pub use lwm2m_memory::MemoryObject;
 pub use memory::InMemory;
 pub use object::{Answer, Object, ObjectMessage};

@@ -107,6 +107,7 @@ const OBJECTS: &[Field] = &[
     field("device", Shape::Map(DEVICE), Optional, Here, "Object 3; what is left out is found out from the system"),
     field("location", Shape::Map(LOCATION), Optional, Here, "Object 6, which is there only with a source"),
     field("sensors", Shape::Boolean, Optional, Here, "Objects 3301, 3303, 3304, 3315, 3316, 3317 and 3328 of the sensors of the system, false by default"),
+    field("lock_and_wipe", Shape::Map(LOCK_AND_WIPE), Optional, Here, "Object 8, which is there only with a target"),
     field("firmware", Shape::Map(FIRMWARE), Optional, Here, "Object 5, which is there only with a back end"),
 ];
 
@@ -117,6 +118,12 @@ const LOCATION: &[Field] = &[
     field("latitude", Shape::Number { limit: MAX_LATITUDE }, Optional, Here, "Degrees of WGS 84, north positive; fixed"),
     field("longitude", Shape::Number { limit: MAX_LONGITUDE }, Optional, Here, "Degrees of WGS 84, east positive; fixed"),
     field("altitude", Shape::Number { limit: MAX_ALTITUDE }, Optional, Here, "Metres above sea level; fixed"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const LOCK_AND_WIPE: &[Field] = &[
+    field("lock", Shape::List(&TEXT), Optional, Here, "What State locks: files in /usr/lib/lwm2md/locks.d"),
+    field("wipe", Shape::List(&TEXT), Optional, Here, "What Wipe may erase: files in /usr/lib/lwm2md/locks.d"),
 ];
 
 const POSITIONS: &[Word] = &[

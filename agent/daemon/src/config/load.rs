@@ -11,7 +11,6 @@ use lwm2m_model::Version;
 
 use super::account;
 use super::keys::ROOT;
-use super::location;
 use super::position::{ConfigError, File, Position};
 use super::source;
 use super::tree::{Kind, Node};
@@ -19,6 +18,7 @@ use super::{
     Config, DEFAULT_TRIAL, DeviceSettings, DownloadSettings, FirmwareSettings, Installer, Sensors,
     Server, TextSource,
 };
+use super::{location, lock_and_wipe};
 
 /// The files of a configuration in the order in which they are merged: `main`,
 /// then the `*.yaml` of the directory `conf.d` beside it by name.
@@ -114,6 +114,8 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
     let servers = servers(tree, errors);
     let location = tree.get("objects").and_then(|objects| objects.get("location"));
     let location = location.and_then(|node| location::location(node, errors));
+    let lock_and_wipe = tree.get("objects").and_then(|objects| objects.get("lock_and_wipe"));
+    let lock_and_wipe = lock_and_wipe.and_then(|node| lock_and_wipe::targets(node, errors));
     let firmware = firmware(tree, errors);
     let downloads = downloads(tree, errors);
     errors.is_empty().then(|| Config {
@@ -128,6 +130,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
         device: device(tree),
         sensors: sensors(tree),
         location,
+        lock_and_wipe,
         firmware,
         downloads,
         files: paths.to_vec(),

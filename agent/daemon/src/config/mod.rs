@@ -11,6 +11,7 @@ mod account;
 mod keys;
 mod load;
 mod location;
+mod lock_and_wipe;
 mod position;
 mod schema;
 mod shape;
@@ -24,7 +25,7 @@ use lwm2m_engine::{Account, EngineConfig};
 use lwm2m_firmware::{DEFAULT_PATIENCE, Downgrade, ScriptName};
 use lwm2m_model::Version;
 use lwm2m_model::record::BootId;
-use lwm2m_objects::LocationConfig;
+use lwm2m_objects::{LocationConfig, LockAndWipeConfig};
 use lwm2m_security::KeySource;
 use lwm2m_transport::Origin;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub sensors: Sensors,
     /// Where Object 6 has its values from; there is none without.
     pub location: Option<LocationConfig>,
+    /// What servers may lock and wipe; `None` without a target.
+    pub lock_and_wipe: Option<LockAndWipeConfig>,
     /// Settings of Object 5.
     pub firmware: FirmwareSettings,
     /// How Object 5 fetches packages.

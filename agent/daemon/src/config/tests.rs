@@ -151,6 +151,7 @@ fn wrong_files_give_place_key_and_remedy() {
                        default_pmin, default_pmax, disable_timeout, notification_storing, \
                        confirmable_notifications, retry, security";
     let location = |keys: &str| format!("{SERVER}objects:\n  location: {{{keys}}}\n");
+    let lock_and_wipe = |keys: &str| format!("{SERVER}objects:\n  lock_and_wipe: {{{keys}}}\n");
     let cases: Vec<(String, String)> = vec![
         // Files without keys.
         (String::new(), format!("c.yaml:1:1: servers: {no_server}")),
@@ -175,6 +176,9 @@ fn wrong_files_give_place_key_and_remedy() {
         (format!("bootstrap: {{uri: coaps://b}}\n{SERVER}"), "c.yaml:1:1: bootstrap: not built into this version".into()),
         (format!("plugins: {{manifests: /x}}\n{SERVER}"), "c.yaml:1:1: plugins: not built into this version".into()),
         (format!("{SERVER}objects:\n  firmware: {{backend: swupdate}}\n"), "c.yaml:6:23: objects.firmware.backend: expected rauc, script, file or none, got \"swupdate\"".into()),
+        (lock_and_wipe("lock: [../usb]"), "c.yaml:6:26: objects.lock_and_wipe.lock[0]: expected letters, digits and any of _.- , got \"../usb\"".into()),
+        (lock_and_wipe("lock: [usb, usb]"), "c.yaml:6:31: objects.lock_and_wipe.lock[1]: usb is there already".into()),
+        (lock_and_wipe("wipe: data"), "c.yaml:6:25: objects.lock_and_wipe.wipe: expected a list, got text".into()),
         (location("source: geoclue"), "c.yaml:6:22: objects.location.source: geoclue is not built into this version; it has gpsd, fixed".into()),
         (location("address: a:1"), "c.yaml:6:13: objects.location.source: missing".into()),
         (location("source: fixed, latitude: 1"), "c.yaml:6:13: objects.location: the source fixed needs a longitude".into()),

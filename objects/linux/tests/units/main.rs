@@ -1,6 +1,7 @@
 //! Units that are run to their end through systemd, of which there is a double on a
 //! private bus. Not run where dbus-daemon is missing.
 
+mod lock_and_wipe;
 mod systemd1;
 
 use std::future::pending;
