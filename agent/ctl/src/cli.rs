@@ -138,6 +138,13 @@ pub(crate) enum Command {
         action: Option<FirmwareAction>,
     },
 
+    /// Look for what keeps the device from its servers, and say what to fix first
+    #[command(after_help = "One line an area: configuration, keys, clock, store; DNS, route, \
+                      port, handshake and registration of each server; D-Bus rights. No server \
+                      is sent anything. Exit code: 0 if nothing has failed, 1 if something has, 3 \
+                      if the daemon is not reachable.")]
+    Doctor,
+
     /// Forget what servers have written, and register anew as configured
     #[command(
         name = "factory-reset",

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use lwm2m_bus::{Agent1Proxy, AgentError, Firmware1Proxy, attributes_to_bus, server_to_bus};
+use lwm2m_bus::{
+    Agent1Proxy, AgentError, BusAddress, Exit, Firmware1Proxy, Verdict, attributes_to_bus,
+    server_to_bus,
+};
 use lwm2m_model::{Attributes, Path};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +17,7 @@ use crate::error::CtlError;
 use crate::follow::follow;
 use crate::screen::Screen;
 use crate::show::text::Colour;
-use crate::show::{self, conversation, firmware, objects, status, values};
+use crate::show::{self, conversation, findings, firmware, objects, status, values};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +92,14 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), CtlError> 
     if let Command::FactoryReset { yes: false } = &cli.command {
         confirmation::ask("Forget what servers have written, and register anew as configured?")?;
     }
+    if let Command::Doctor = &cli.command {
+        return doctor(&cli.bus, output).await;
+    }
     let agent = connect(&cli.bus).await?;
     let call = |error| CtlError::from_call(error, &cli.bus);
     match &cli.command {
+        // Done above, since it has something to say without a daemon too.
+        Command::Doctor => {}
         Command::Status => {
             let agent_status = agent.status().await.map_err(call)?;
             let servers = agent.servers().await.map_err(call)?;
@@ -177,6 +185,27 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), CtlError> 
         }
     }
     Ok(())
+}
+
+/// Prints what keeps the device from its servers; without a daemon, what can be seen
+/// without one.
+async fn doctor(bus: &BusAddress, output: &mut Output) -> Result<(), CtlError> {
+    let found = match connect(bus).await {
+        Ok(agent) => agent.diagnose().await.map_err(|error| CtlError::from_call(error, bus)),
+        Err(error) => Err(error),
+    };
+    let (found, exit) = match found {
+        Ok(found) => {
+            let has_failed = found.iter().any(|it| it.verdict() == Verdict::Failed);
+            (found, if has_failed { Exit::Failed } else { Exit::Done })
+        }
+        Err(error) if error.exit() == Exit::Unreachable => {
+            (findings::without_daemon(&error.to_string()), Exit::Unreachable)
+        }
+        Err(error) => return Err(error),
+    };
+    output.put(|colour| findings::readable(&found, colour), || findings::json(&found))?;
+    if exit == Exit::Done { Ok(()) } else { Err(CtlError::Told(exit)) }
 }
 
 /// Prints notifications until Ctrl-C, `count`, or the daemon leaves.

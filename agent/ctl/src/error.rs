@@ -12,6 +12,8 @@ pub(crate) enum CtlError {
     NoDaemon { bus: BusAddress },
     /// The daemon has left the bus while we were listening.
     DaemonLeft,
+    /// The result, which was printed, says it already.
+    Told(Exit),
     /// The daemon has refused.
     Agent(AgentError),
     /// Wrong usage that the parser of the command line cannot see.
@@ -48,6 +50,7 @@ impl CtlError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Bus { .. } | Self::NoDaemon { .. } | Self::DaemonLeft => Exit::Unreachable,
+            Self::Told(exit) => *exit,
             Self::Agent(error) => error.exit(),
             Self::Usage(_) => Exit::Usage,
             Self::Declined | Self::Output(_) => Exit::Failed,
@@ -71,6 +74,7 @@ impl fmt::Display for CtlError {
                     "lwm2md is not on {bus}; start it (systemctl start lwm2md), or say on which bus it is with --bus"
                 )
             }
+            Self::Told(_) => f.write_str("the result says why"),
             Self::DaemonLeft => f.write_str("lwm2md has left the bus"),
             Self::Agent(error) => f.write_str(&error.reason()),
             Self::Usage(message) => f.write_str(message),

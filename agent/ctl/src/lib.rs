@@ -20,6 +20,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
 use crate::commands::{Output, Style};
+use crate::error::CtlError;
 use crate::screen::Screen;
 use crate::show::text::{Colour, printable};
 
@@ -44,6 +45,7 @@ pub fn start() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // `lwm2mctl monitor | head`: nobody reads any more, which is no failure.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(CtlError::Told(exit)) => exit.into(),
         Err(error) => {
             complain(&error.to_string());
             error.exit().into()

@@ -4,6 +4,7 @@
 //! out through a bounded channel, and a client that leaves is reported.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lwm2m_bus::{BUS_NAME, BusAddress, FirmwareStatus, MessageRecord, OBJECT_PATH, TypedValue};
@@ -18,6 +19,7 @@ use zbus::fdo::RequestNameFlags;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::object_server::SignalEmitter;
 
+use crate::doctor::{Doctor, Patient};
 use crate::firmware_service::{FirmwareService, Updates};
 use crate::service::{Ask, Service};
 
@@ -59,14 +61,20 @@ impl Bus {
 pub(crate) struct Link {
     address: BusAddress,
     asks: mpsc::Sender<Ask>,
+    doctor: Arc<Doctor>,
     connections: watch::Sender<Option<Connection>>,
 }
 
 impl Link {
     /// A link to be made; the handle is for the objects.
-    pub(crate) fn new(address: BusAddress, asks: mpsc::Sender<Ask>) -> (Self, BusHandle) {
+    pub(crate) fn new(
+        address: BusAddress,
+        asks: mpsc::Sender<Ask>,
+        patient: Patient,
+    ) -> (Self, BusHandle) {
         let (connections, handle) = BusHandle::channel();
-        (Self { address, asks, connections }, handle)
+        let doctor = Arc::new(Doctor::new(patient, handle.clone()));
+        (Self { address, asks, doctor, connections }, handle)
     }
 
     async fn run(self, outgoing: mpsc::Receiver<Signal>, firmware: Option<FirmwareHandle>) {
@@ -105,7 +113,7 @@ impl Link {
 
     /// Connects, and asks for the name last: who finds us by it finds us complete.
     async fn connect(&self, firmware: FirmwareService) -> zbus::Result<(Connection, Owners)> {
-        let service = Service::new(self.asks.clone());
+        let service = Service::new(self.asks.clone(), Arc::clone(&self.doctor));
         let builder = self.address.builder().serve_at(OBJECT_PATH, service);
         let connection = builder.serve_at(OBJECT_PATH, firmware).build().await?;
         let owners = Owners::subscribe(&connection).await?;

@@ -11,6 +11,7 @@ pub mod config;
 mod convert;
 mod credentials;
 mod demo;
+mod doctor;
 pub mod events;
 mod firmware;
 mod firmware_service;

@@ -1,8 +1,8 @@
 //! A configuration together with what it only names: keys and the serial number.
 
 use std::collections::HashMap;
+use std::path::Path;
 
-use crate::cli::Cli;
 use crate::config::{self, Config, ConfigError};
 use lwm2m_objects::DeviceConfig;
 use lwm2m_transport::LinkSecurity;
@@ -21,12 +21,13 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads the files that the command line names, and the keys they name.
+    /// Reads the files of the configuration whose main file is `main`, and the keys they
+    /// name.
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub(crate) fn read(cli: &Cli) -> Result<Self, Vec<ConfigError>> {
-        let files = config::files(&cli.config).map_err(|error| vec![error])?;
+    pub(crate) fn read(main: &Path) -> Result<Self, Vec<ConfigError>> {
+        let files = config::files(main).map_err(|error| vec![error])?;
         let config = config::load(&files)?;
         let directory = credentials_directory();
         let mut errors = Vec::new();

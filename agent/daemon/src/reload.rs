@@ -62,7 +62,7 @@ impl Fixed {
 
 /// Reads the configuration again. One with faults changes nothing.
 pub(crate) fn reload(cli: &Cli, fixed: &Fixed, current: &mut Loaded, agent: &mut Agent) {
-    let loaded = match Loaded::read(cli) {
+    let loaded = match Loaded::read(&cli.config) {
         Ok(loaded) => loaded,
         Err(errors) => {
             for error in errors {

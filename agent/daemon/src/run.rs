@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{Bus as BusOption, Cli};
+use crate::config::Installer;
+use crate::doctor::Patient;
 use crate::firmware::{self, Downloads};
 use crate::objects::{self, Place, Settings};
 use crate::sources::{Sources, Streams};
@@ -34,7 +36,7 @@ pub(crate) async fn run(
     roots: Roots,
     objects: impl FnOnce(&mut ObjectHost),
 ) -> ExitCode {
-    let loaded = match Loaded::read(cli) {
+    let loaded = match Loaded::read(&cli.config) {
         Ok(loaded) => loaded,
         Err(errors) => {
             for error in errors {
@@ -87,7 +89,10 @@ async fn serve(
     let (link, handle) = match &cli.bus {
         BusOption::None => (None, BusHandle::absent()),
         BusOption::On(address) => {
-            let (link, handle) = Link::new(address.clone(), asks.clone());
+            let installer = &loaded.config.firmware.installer;
+            let uses_rauc = matches!(installer, Installer::Rauc(..));
+            let patient = Patient { config: cli.config.clone(), uses_rauc };
+            let (link, handle) = Link::new(address.clone(), asks.clone(), patient);
             (Some(link), handle)
         }
     };

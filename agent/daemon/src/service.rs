@@ -2,9 +2,10 @@
 //! task that owns the engine.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use lwm2m_bus::{
-    AgentError, AgentStatus, MessageRecord, ObjectInfo, ServerStatus, TypedValue,
+    AgentError, AgentStatus, Finding, MessageRecord, ObjectInfo, ServerStatus, TypedValue,
     attributes_from_bus, server_from_bus,
 };
 use lwm2m_engine::{LocalRequest, Monitor};
@@ -16,6 +17,8 @@ use zbus::OwnedVariant;
 use zbus::message::Header;
 use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
+
+use crate::doctor::Doctor;
 
 /// A question to the task that owns the engine.
 #[derive(Debug)]
@@ -73,12 +76,13 @@ pub(crate) enum Order {
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     asks: mpsc::Sender<Ask>,
+    doctor: Arc<Doctor>,
 }
 
 impl Service {
     /// A service that asks through `asks`.
-    pub(crate) fn new(asks: mpsc::Sender<Ask>) -> Self {
-        Self { asks }
+    pub(crate) fn new(asks: mpsc::Sender<Ask>, doctor: Arc<Doctor>) -> Self {
+        Self { asks, doctor }
     }
 
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, AgentError> {
@@ -222,6 +226,12 @@ impl Service {
     async fn factory_reset(&self) -> Result<(), AgentError> {
         self.ask(Ask::FactoryReset).await??;
         Ok(())
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>, AgentError> {
+        let agent = self.ask(Ask::Status).await?;
+        let servers = self.ask(Ask::Servers).await?;
+        Ok(self.doctor.examine(&agent, &servers).await)
     }
 
     async fn monitor(

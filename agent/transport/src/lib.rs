@@ -20,6 +20,7 @@ mod link_watch;
 mod links;
 mod memory;
 mod outgoing;
+mod probe;
 mod reason;
 mod resolve;
 mod socket;
@@ -35,5 +36,6 @@ pub use fetch::{
 pub use link_watch::{LinkWatch, SETTLE_TIME};
 pub use links::{Counters, Links, LinksConfig, MAX_LINKS};
 pub use outgoing::MAX_QUEUED;
+pub use probe::{look_up, route_to};
 pub use resolve::{MAX_ADDRESSES, resolve};
 pub use uri::{Host, MAX_URI, Scheme, ServerUri, UriError};

@@ -75,7 +75,7 @@ pub(crate) fn error_name(error: &zbus::Error) -> Option<String> {
 }
 
 /// True if the service is not there and cannot be started.
-pub(crate) fn is_service_missing(error: &zbus::Error) -> bool {
+pub fn is_service_missing(error: &zbus::Error) -> bool {
     error_name(error).is_some_and(|name| {
         name.ends_with(".ServiceUnknown")
             || name.ends_with(".NameHasNoOwner")

@@ -25,7 +25,7 @@ mod source;
 pub mod sources;
 mod tasks;
 
-pub use bus::BusHandle;
+pub use bus::{BusHandle, is_service_missing};
 pub use connectivity::ConnectivityMonitoring;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};
 pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use zbus::OwnedVariant;
 
-use crate::{AgentError, AgentStatus, MessageRecord, ObjectInfo, ServerStatus, TypedValue};
+use crate::{
+    AgentError, AgentStatus, Finding, MessageRecord, ObjectInfo, ServerStatus, TypedValue,
+};
 
 /// Well-known bus name of the daemon.
 pub const BUS_NAME: &str = "org.lwm2md";
@@ -81,6 +83,11 @@ pub trait Agent1 {
     /// removal has reached the medium; if it fails nothing has changed. The firmware
     /// and its update stay as they are.
     fn factory_reset(&self) -> Result<(), AgentError>;
+
+    /// Looks at everything that a registration needs, cause before consequence. Names are
+    /// looked up and services asked, which takes up to 20 s; nothing is changed, and no
+    /// server is sent anything.
+    fn diagnose(&self) -> Result<Vec<Finding>, AgentError>;
 
     /// Asks for `Message` signals, or no more. Counted for each caller; the last
     /// `false`, or leaving the bus, ends the reports.

@@ -10,6 +10,7 @@ mod address;
 mod agent;
 mod attributes;
 mod error;
+mod finding;
 mod firmware;
 mod span;
 mod status;
@@ -22,6 +23,7 @@ pub use agent::{
 };
 pub use attributes::{attributes_from_bus, attributes_to_bus};
 pub use error::{AgentError, Exit};
+pub use finding::{Finding, Verdict, first_to_fix};
 pub use firmware::{
     Changed as FirmwareChanged, ChangedArgs as FirmwareChangedArgs,
     ChangedStream as FirmwareChangedStream, Firmware1Proxy, FirmwareStatus,

@@ -2,6 +2,7 @@
 //! text, so that a test compares whole screens.
 
 pub(crate) mod conversation;
+pub(crate) mod findings;
 pub(crate) mod firmware;
 pub(crate) mod objects;
 pub(crate) mod status;

@@ -5,6 +5,7 @@ mod blocks;
 mod bus_methods;
 mod bus_signals;
 mod demo;
+mod doctor;
 mod factory_reset;
 mod firmware;
 mod firmware_bus;
