@@ -61,7 +61,8 @@ async fn set_time(connection: &Connection) -> Finding {
         Ok(false) => Finding::warning(
             AREA,
             text(&format!("the polkit action {SET_TIME} is needed")),
-            format!("if servers shall set it, add a polkit rule that grants {SET_TIME} to lwm2md"),
+            "if servers shall set it, install lwm2md-clock.rules in /usr/share/polkit-1/rules.d, and run \
+             lwm2md as the user lwm2md",
         ),
         Err(error) => Finding::warning(AREA, text(&error), "systemctl status polkit"),
     }
