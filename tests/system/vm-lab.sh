@@ -187,6 +187,7 @@ install_agent() { # ROOT PROGRAMS
 	install -m 644 "$SYSTEMD"/lwm2md*.{service,timer} "$r/usr/lib/systemd/system/"
 	install -D -m 755 "$SYSTEMD/lwm2md-trial" "$r/usr/lib/lwm2md/trial"
 	install -m 755 "$SYSTEMD/lwm2md-backend" "$r/usr/lib/lwm2md/backend"
+	install -m 755 "$SYSTEMD/lwm2md-lock" "$r/usr/lib/lwm2md/lock"
 	install -D -m 644 -t "$r/usr/lib/sysusers.d" "$SYSTEMD/sysusers.d/lwm2md.conf"
 	install -D -m 644 -t "$r/usr/share/dbus-1/system.d" "$SYSTEMD/dbus-1/system.d/org.lwm2md.conf"
 	install -D -m 644 -t "$r/usr/share/polkit-1/rules.d" "$SYSTEMD"/polkit-1/rules.d/*.rules

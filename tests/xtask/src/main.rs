@@ -63,6 +63,9 @@ cargo xtask TASK
   system-test vm [SCENARIO...]
                 updates of a whole device in a virtual machine (as root; 20 minutes without
                 KVM); the scenarios that hold one of the words, or all
+  system-test package
+                both packages installed, used, upgraded and removed, the .deb in a
+                container with its own systemd (as root)
   package [--revision REVISION]
                 a .deb and an .rpm in the directory `package` of what cargo builds
   bench [ARGS]  figures of speed and memory of the release build";

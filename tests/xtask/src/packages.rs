@@ -13,6 +13,8 @@ pub(crate) enum Purpose {
     Tests,
     /// Building the packages.
     Packages,
+    /// The test of the packages.
+    Container,
     /// The virtual machine of the system tests.
     Machine,
 }
@@ -56,6 +58,7 @@ fn wanted(purpose: Purpose) -> Vec<&'static str> {
         Purpose::Build => BUILD.to_vec(),
         Purpose::Tests => [BUILD, TESTS].concat(),
         Purpose::Packages => [BUILD, PACKAGES].concat(),
+        Purpose::Container => [BUILD, PACKAGES, CONTAINER].concat(),
         Purpose::Machine => [BUILD, MACHINE].concat(),
     }
 }
@@ -99,6 +102,8 @@ const TESTS: &[&str] = &[
 ];
 /// For the dependencies on shared objects, and to look into an .rpm.
 const PACKAGES: &[&str] = &["dpkg-dev", "git", "gzip", "rpm"];
+/// To make a Debian and run its systemd, and to judge an .rpm.
+const CONTAINER: &[&str] = &["iproute2", "mmdebstrap", "procps", "rpmlint", "systemd-container"];
 /// To make the disk of a device with GRUB and two slots, and to run it.
 const MACHINE: &[&str] = &[
     "e2fsprogs",

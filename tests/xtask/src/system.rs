@@ -2,15 +2,18 @@
 
 use anyhow::{Result, bail};
 
+use crate::package;
 use crate::packages::{self, Purpose};
-use crate::run::{cargo, run, target};
+use crate::run::{cargo, root, run, target};
 
 /// Runs the system test that the first of the arguments names; the others are its own.
 pub(crate) fn run_test(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((name, rest)) if name == "vm" => machine(rest),
-        Some((name, _)) => bail!("there is no system test \"{name}\"; there is: vm"),
-        None => bail!("which one? there is: vm"),
+        Some((name, [])) if name == "package" => package(),
+        Some((name, _)) if name == "package" => bail!("the test of the packages takes no argument"),
+        Some((name, _)) => bail!("there is no system test \"{name}\"; there are: vm, package"),
+        None => bail!("which one? there are: vm, package"),
     }
 }
 
@@ -22,4 +25,21 @@ fn machine(scenarios: &[String]) -> Result<()> {
     cargo(&["build", "--package", "lwm2m-system-tests", "--bin", test])?;
     let scenarios: Vec<&str> = scenarios.iter().map(String::as_str).collect();
     run(&target()?.join("debug").join(test).display().to_string(), &scenarios)
+}
+
+/// The packages in a Debian of their own: installed, used, upgraded, removed.
+fn package() -> Result<()> {
+    packages::setup(Purpose::Container)?;
+    package::prepare()?;
+    let built = [package::build("1")?, package::build("2")?];
+    let test = "lwm2m-package-tests";
+    cargo(&["build", "--package", "lwm2m-system-tests", "--bin", test])?;
+    let script = root().join("tests/system/package-lab.sh");
+    // In the network of this machine, which the test does not have.
+    let base = target()?.join("package-base.tar");
+    run("bash", &[&script.display().to_string(), "base", &base.display().to_string()])?;
+    let mut command = vec![script, "inside".into(), target()?.join("debug").join(test), base];
+    command.extend(built.into_iter().flat_map(|built| [built.deb, built.rpm]));
+    let command: Vec<String> = command.iter().map(|word| word.display().to_string()).collect();
+    run("bash", &command.iter().map(String::as_str).collect::<Vec<_>>())
 }

@@ -1,0 +1,139 @@
+//! A running container as the device, and the server outside.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
+use lwm2m_system_tests::Container;
+use lwm2m_test_server::{Registration, Server, ServerConfig};
+
+pub(crate) struct Device {
+    container: Arc<Container>,
+    server: Server,
+}
+
+impl Device {
+    /// Boots `base`, a Debian without the agent. What it prints goes to `console`.
+    pub(crate) async fn start(base: &FilePath, console: &FilePath) -> Result<Self> {
+        let config = ServerConfig {
+            coap: None,
+            coaps: Some(([127, 0, 0, 1], 0).into()),
+            psk: vec![(ENDPOINT.into(), KEY.into())],
+            strict_identity: true,
+            ..ServerConfig::default()
+        };
+        let mut container = Container::unpack(base)?;
+        container.boot(console)?;
+        let server = Server::start(config).await?;
+        Ok(Self { container: Arc::new(container), server })
+    }
+
+    /// The configuration as an operator writes it, with this lifetime.
+    pub(crate) fn configuration(&self, lifetime: u32) -> Result<String> {
+        let port = self.server.coaps_addr().context("no port")?.port();
+        Ok(format!(
+            "endpoint: {ENDPOINT}\nservers:\n  - short_server_id: 101\n    \
+             uri: coaps://127.0.0.1:{port}\n    lifetime: {lifetime}\n    security:\n      \
+             mode: psk\n      identity: {ENDPOINT}\n      key: {{file: /etc/lwm2md/psk}}\n"
+        ))
+    }
+
+    /// The key in hexadecimal digits, as a file holds it.
+    pub(crate) fn key() -> String {
+        KEY.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
+        Ok(self.container.write(path, text)?)
+    }
+
+    /// Copies a package to the place that `run` knows it by.
+    pub(crate) fn copy(&self, package: &FilePath, name: &str) -> Result<()> {
+        std::fs::copy(package, self.container.root().join("root").join(name))?;
+        Ok(())
+    }
+
+    /// Exit code and both outputs of a shell command of root.
+    pub(crate) async fn status(&self, command: &str) -> Result<(i32, String)> {
+        let (container, line) = (Arc::clone(&self.container), command.to_owned());
+        // The server runs in this thread.
+        let run = move || container.run(&["sh", "-c", &line]);
+        let output = tokio::task::spawn_blocking(run).await??;
+        let code = output.status.with_context(|| format!("{command}: no end"))?.code();
+        Ok((code.unwrap_or(-1), (output.stdout + &output.stderr).trim().to_owned()))
+    }
+
+    /// What a shell command of root prints; an error if it fails.
+    pub(crate) async fn run(&self, command: &str) -> Result<String> {
+        match self.status(command).await? {
+            (0, output) => Ok(output),
+            (code, output) => bail!("{command}: exit code {code}: {output}"),
+        }
+    }
+
+    /// Waits for another boot than this one; its boot id.
+    pub(crate) async fn booted(&self, before: &str) -> Result<()> {
+        let (container, before) = (Arc::clone(&self.container), before.to_owned());
+        let wait = move || container.booted(Some(&before)).map(drop);
+        Ok(tokio::task::spawn_blocking(wait).await??)
+    }
+
+    /// The registration now; `None` before the first.
+    pub(crate) async fn registration(&self) -> Option<Registration> {
+        self.server.registration(ENDPOINT).await.ok()
+    }
+
+    /// Waits for a Register or an Update after `before`.
+    pub(crate) async fn registers(&self, before: Option<Registration>) -> Result<Registration> {
+        let stamp = |found: &Registration| (found.registered_at, found.updates);
+        let known = before.as_ref().map(stamp);
+        let is_next =
+            |found: &Registration| found.endpoint == ENDPOINT && Some(stamp(found)) != known;
+        match self.server.wait_for(is_next, "a Register or Update".into(), LIMIT).await {
+            Ok(registration) => Ok(registration),
+            Err(error) => {
+                let log = self.run("journalctl --no-pager -u lwm2md -n 20").await?;
+                bail!("{error}; its log:\n{log}")
+            }
+        }
+    }
+
+    /// A value of the Device object, as the server reads it.
+    pub(crate) async fn value(&self, id: u16) -> Result<Value> {
+        let path = Path::resource(3, 0, id);
+        let read = self.server.read(ENDPOINT, &path, None).await?;
+        read.value(&path).cloned().with_context(|| format!("{path}: {:?}", read.code))
+    }
+
+    pub(crate) async fn set_text(&self, id: u16, text: &str) -> Result<()> {
+        let path = Path::resource(3, 0, id);
+        let entry = [Entry::new(path.clone(), Value::String(text.to_owned()))];
+        let (mode, format) = (WriteMode::Replace, ContentFormat::TEXT);
+        let code = self.server.write(ENDPOINT, &path, mode, format, &entry).await?.code;
+        ensure!(code == Code::CHANGED, "write {path}: {code:?}");
+        Ok(())
+    }
+
+    /// Writes a value of the Device object that is to be refused; the last line of the log.
+    pub(crate) async fn refused_text(&self, id: u16, text: &str) -> Result<String> {
+        let path = Path::resource(3, 0, id);
+        let entry = [Entry::new(path.clone(), Value::String(text.to_owned()))];
+        let (mode, format) = (WriteMode::Replace, ContentFormat::TEXT);
+        let answer = self.server.write(ENDPOINT, &path, mode, format, &entry).await?;
+        ensure!(answer.code == Code::METHOD_NOT_ALLOWED, "write {path}: {:?}", answer.code);
+        self.run("journalctl --no-pager -u lwm2md -n 1 -o cat").await
+    }
+
+    pub(crate) async fn execute(&self, id: u16) -> Result<()> {
+        let path = Path::resource(3, 0, id);
+        let code = self.server.execute(ENDPOINT, &path, None).await?.code;
+        ensure!(code == Code::CHANGED, "execute {path}: {code:?}");
+        Ok(())
+    }
+}
+
+const ENDPOINT: &str = "package-device";
+const KEY: &[u8; 16] = b"a key of the lab";
+const LIMIT: Duration = Duration::from_secs(60);
