@@ -11,6 +11,7 @@ mod connectivity;
 mod content;
 mod device;
 pub mod durable;
+mod event_log;
 mod host;
 mod location;
 mod lock_and_wipe;
@@ -28,6 +29,7 @@ mod tasks;
 pub use bus::{BusHandle, is_service_missing};
 pub use connectivity::ConnectivityMonitoring;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};
+pub use event_log::EventLog;
 pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
 pub use location::{
     GPSD_ADDRESS, Location, LocationConfig, MAX_ALTITUDE, MAX_LATITUDE, MAX_LONGITUDE, Place,

@@ -13,16 +13,22 @@ pub struct Roots {
     pub etc: PathBuf,
     /// `/usr`
     pub usr: PathBuf,
+    /// `/run`
+    pub run: PathBuf,
+    /// `/var`
+    pub var: PathBuf,
 }
 
 impl Roots {
-    /// The directories of a tree that holds `proc`, `sys`, `etc` and `usr`.
+    /// The directories of a tree that holds `proc`, `sys`, `etc`, `usr`, `run` and `var`.
     pub fn below(root: &Path) -> Self {
         Self {
             proc: root.join("proc"),
             sys: root.join("sys"),
             etc: root.join("etc"),
             usr: root.join("usr"),
+            run: root.join("run"),
+            var: root.join("var"),
         }
     }
 }

@@ -77,7 +77,7 @@ fn is_root() -> bool {
 const BUILD: &[&str] = &["gcc", "libc6-dev", "libsqlite3-dev", "libssl-dev", "pkg-config"];
 /// For the tests: a bus and doubles of its services, foreign CoAP and DTLS stacks
 /// (libcoap-rs is built with autotools and libclang), network namespaces that lose
-/// datagrams, time zones, gpsd; RAUC with what its laboratory is made from (`gdbus`,
+/// datagrams, time zones, gpsd, a maker of journals; RAUC with what its laboratory is made from (`gdbus`,
 /// `losetup`).
 const TESTS: &[&str] = &[
     "autoconf",
@@ -98,6 +98,7 @@ const TESTS: &[&str] = &[
     "rauc",
     "squashfs-tools",
     "strace",
+    "systemd-journal-remote",
     "tzdata",
 ];
 /// For the dependencies on shared objects, and to look into an .rpm.

@@ -9,6 +9,7 @@ pub mod device_tree;
 pub mod dmi;
 mod hwmon;
 mod iio;
+pub(crate) mod journal;
 pub(crate) mod lines;
 pub(crate) mod login1;
 pub mod meminfo;

@@ -1,0 +1,258 @@
+//! Files made by systemd-journal-remote, whole and damaged. Not run where it is missing.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::process::Command;
+
+use super::*;
+
+/// A system with a journal, made from texts in the export format.
+pub(crate) struct System {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) roots: Roots,
+}
+
+const MACHINE: &str = "00112233445566778899aabbccddeeff";
+const REMOTE: &str = "/usr/lib/systemd/systemd-journal-remote";
+
+impl System {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots::below(folder.path());
+        fs::create_dir_all(&roots.etc).unwrap();
+        fs::write(roots.etc.join("machine-id"), MACHINE).unwrap();
+        fs::create_dir_all(roots.var.join("log/journal").join(MACHINE)).unwrap();
+        Self { folder, roots }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.roots.var.join("log/journal").join(MACHINE).join(name)
+    }
+
+    /// Makes a file of messages of the program prog.
+    pub(crate) fn file(
+        &self,
+        name: &str,
+        entries: &[(u64, &str)],
+        options: &[&str],
+    ) -> Option<PathBuf> {
+        let fields = "PRIORITY=6\nSYSLOG_IDENTIFIER=prog\n_PID=7\nMESSAGE=";
+        let entries = entries.iter().map(|(time, message)| (*time, format!("{fields}{message}")));
+        self.file_of(name, &entries.collect::<Vec<_>>(), options)
+    }
+
+    /// Makes a file of entries, each with its time and its fields; `None`, with a line that
+    /// says so, where it cannot be made.
+    pub(crate) fn file_of(
+        &self,
+        name: &str,
+        entries: &[(u64, String)],
+        options: &[&str],
+    ) -> Option<PathBuf> {
+        let mut text = String::new();
+        for (time, fields) in entries {
+            text += &format!(
+                "__REALTIME_TIMESTAMP={time}\n__MONOTONIC_TIMESTAMP={time}\n\
+                 _BOOT_ID={MACHINE}\n{fields}\n\n"
+            );
+        }
+        let export = self.folder.path().join("export");
+        fs::write(&export, text).unwrap();
+        let made = self.folder.path().join("made.journal");
+        let layout = if options.contains(&REGULAR) { "0" } else { "1" };
+        let options = options.iter().filter(|option| **option != REGULAR);
+        let output = Command::new(REMOTE)
+            .env("SYSTEMD_JOURNAL_COMPACT", layout)
+            .args(options)
+            .arg("-o")
+            .arg(&made)
+            .arg(&export)
+            .output();
+        match output {
+            Ok(output) => assert!(output.status.success(), "{output:?}"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                eprintln!("not run: needs systemd-journal-remote");
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        let path = self.path(name);
+        fs::rename(made, &path).unwrap();
+        Some(path)
+    }
+
+    /// The messages from the newest on, back to `since`.
+    fn messages(&self, since: u64) -> Vec<String> {
+        let mut messages = Vec::new();
+        newest_first(&self.roots, since, |entry| {
+            messages.push(entry.get(Name::Message).unwrap_or("?").to_owned());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        messages
+    }
+}
+
+/// As systemd before 252 writes it.
+const REGULAR: &str = "regular";
+
+#[test]
+fn entries_come_from_the_newest_on() {
+    for options in [&["--compress=no"][..], &["--compress=no", REGULAR], &["--compress=yes"]] {
+        let system = System::new();
+        let texts: Vec<String> = (0..500).map(|number| format!("line {number}")).collect();
+        let entries: Vec<(u64, &str)> = (1000..).zip(texts.iter().map(String::as_str)).collect();
+        if system.file("system.journal", &entries, options).is_none() {
+            return;
+        }
+        let mut expected = texts.clone();
+        expected.reverse();
+        assert_eq!(system.messages(0), expected, "{options:?}");
+        assert_eq!(system.messages(1497), ["line 499", "line 498", "line 497"]);
+        assert_eq!(system.messages(2000), [""; 0]);
+    }
+}
+
+#[test]
+fn fields_are_those_of_the_entry() {
+    let system = System::new();
+    let long = "x".repeat(5000);
+    let entries = [(1, "short"), (2, long.as_str())];
+    if system.file("system.journal", &entries, &["--compress=no"]).is_none() {
+        return;
+    }
+    let mut found = Vec::new();
+    newest_first(&system.roots, 0, |entry| {
+        found.push(entry.clone());
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let [second, first] = &found[..] else { panic!("{found:?}") };
+    let names = [Name::Message, Name::Priority, Name::Identifier, Name::Process, Name::Command];
+    let fields = names.map(|name| first.get(name));
+    assert_eq!(fields, [Some("short"), Some("6"), Some("prog"), Some("7"), None]);
+    assert_eq!((first.realtime, first.is_compressed), (1, false));
+    let cut = second.get(Name::Message).unwrap();
+    assert!(cut.ends_with("xxx...") && cut.len() < 1100, "cut at {}", cut.len());
+    system.file("system.journal", &entries, &["--compress=yes"]).unwrap();
+    let mut compressed = Vec::new();
+    newest_first(&system.roots, 0, |entry| {
+        compressed.push((entry.get(Name::Message).is_some(), entry.is_compressed));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(compressed, [(false, true), (true, false)]);
+}
+
+#[test]
+fn the_files_of_the_system_are_read_in_turn_and_no_other() {
+    let system = System::new();
+    let files = [
+        ("system.journal", 30, "newest"),
+        ("system@0011-0022-0033.journal", 20, "older"),
+        ("system@0011-0022.journal~", 10, "before a power cut"),
+        ("user-1000.journal", 40, "of a user"),
+        ("remote-x.journal", 50, "of another machine"),
+    ];
+    for (name, time, message) in files {
+        if system.file(name, &[(time, message)], &["--compress=no"]).is_none() {
+            return;
+        }
+    }
+    fs::write(system.path("system@empty.journal"), "").unwrap();
+    fs::write(system.path("system@foreign.journal"), [b'x'; 4096]).unwrap();
+    assert_eq!(system.messages(0), ["newest", "older", "before a power cut"]);
+    let before = mark(&system.roots).unwrap();
+    assert_eq!(mark(&system.roots).unwrap(), before);
+    system.file("system.journal", &[(30, "newest"), (31, "more")], &["--compress=no"]).unwrap();
+    assert_ne!(mark(&system.roots).unwrap(), before);
+}
+
+#[test]
+fn it_is_said_why_nothing_can_be_read() {
+    let system = System::new();
+    let error = || mark(&system.roots).unwrap_err().to_string().replace(system_path(&system), "");
+    assert_eq!(
+        error(),
+        "there is no journal in /run/log/journal/ID or /var/log/journal/ID".replace("ID", MACHINE)
+    );
+    let path = system.path("system.journal");
+    let said = |text: &str| format!("/var/log/journal/{MACHINE}/system.journal: {text}");
+    fs::write(&path, "LPKSHHRH").unwrap();
+    assert_eq!(error(), said("is no journal"));
+    let mut bytes = [0; 4096];
+    bytes[..8].copy_from_slice(b"LPKSHHRH");
+    bytes[12] = 0x20;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(error(), said("has features that are not known here (0x20)"));
+    fs::remove_file(system.roots.etc.join("machine-id")).unwrap();
+    assert!(error().contains("no machine-id"));
+}
+
+fn system_path(system: &System) -> &str {
+    system.folder.path().to_str().unwrap()
+}
+
+/// Whatever a file holds: no panic, an end, and no more than one file has room for.
+#[test]
+fn a_damaged_file_harms_nobody() {
+    for options in [&["--compress=no"][..], &["--compress=no", REGULAR]] {
+        let system = System::new();
+        let texts: Vec<String> = (0..40).map(|number| format!("line {number}")).collect();
+        let entries: Vec<(u64, &str)> = (1000..).zip(texts.iter().map(String::as_str)).collect();
+        let Some(path) = system.file("system.journal", &entries, options) else { return };
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        // The hash tables, which nobody reads, are most of the file.
+        let arena = {
+            let mut offset = [0; 8];
+            file.read_exact_at(&mut offset, 136).unwrap();
+            u64::from_le_bytes(offset) + 1024
+        };
+        let places: Vec<u64> = (0..HEADER_END).chain(arena.saturating_sub(24_000)..arena).collect();
+        let mut dice = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = move || {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice
+        };
+        let mut is_different = 0;
+        for _ in 0..4000 {
+            let mut before = Vec::new();
+            for _ in 0..1 + next() % 8 {
+                let place = places[(next() % places.len() as u64) as usize];
+                let mut old = [0];
+                file.read_exact_at(&mut old, place).unwrap();
+                before.push((place, old));
+                let new = match next() % 4 {
+                    0 => 0xff,
+                    1 => 0,
+                    2 => old[0] ^ (1 << (next() % 8)),
+                    _ => next() as u8,
+                };
+                file.write_all_at(&[new], place).unwrap();
+            }
+            let mut shown = 0;
+            let read = newest_first(&system.roots, 0, |entry| {
+                shown += 1;
+                assert!(entry.get(Name::Message).is_none_or(|text| text.len() < 4096));
+                ControlFlow::Continue(())
+            });
+            assert!(shown <= MAX_SCANNED);
+            is_different += usize::from(read.is_err() || shown != entries.len());
+            for (place, old) in before.iter().rev() {
+                file.write_all_at(old, *place).unwrap();
+            }
+        }
+        assert!(is_different > 100, "the damage is where it matters: {is_different}");
+        assert_eq!(system.messages(0).len(), entries.len(), "all is as it was");
+        // Cut off anywhere, as by a full disk.
+        let length = file.metadata().unwrap().len();
+        for length in (0..64).map(|part| length * part / 64).chain(0..300).rev() {
+            file.set_len(length).unwrap();
+            let _ = newest_first(&system.roots, 0, |_| ControlFlow::Continue(()));
+        }
+    }
+}
+
+const HEADER_END: u64 = 272;
