@@ -11,7 +11,9 @@ use lwm2m_model::objects;
 use lwm2m_objects::LocationConfig;
 use lwm2m_security::KeySource;
 
-use crate::config::{Config, ConfigError, Installer, Sensors, Server, TextSource, files, load};
+use crate::config::{
+    Config, ConfigError, EventLogSource, Installer, Sensors, Server, TextSource, files, load,
+};
 use crate::sources::protocols;
 
 /// What a check knows about the system it runs on.
@@ -137,6 +139,11 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
                 line(&format!("  {name}"), targets.join(", "));
             }
         }
+    }
+    if config.event_log == EventLogSource::Journal {
+        let object = &objects::EVENT_LOG;
+        line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
+        line("  source", "the journal of the system".to_owned());
     }
     let installs = match &config.firmware.installer {
         Installer::None => None,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::DemoArgs;
-use crate::config::{self, FirmwareSettings, Installer, Sensors};
+use crate::config::{self, EventLogSource, FirmwareSettings, Installer, Sensors};
 use crate::firmware::{self, Downloads};
 use crate::objects::{self, Place, Settings};
 use crate::sources::Sources;
@@ -152,8 +152,13 @@ fn agent(
     let device = DeviceConfig::new(config::BINDINGS);
     let (roots, bus) = (Roots::default(), BusHandle::absent());
     let place = Place { state, roots: &roots, bus };
-    let settings =
-        Settings { device, sensors: Sensors::default(), location: None, lock_and_wipe: None };
+    let settings = Settings {
+        device,
+        sensors: Sensors::default(),
+        location: None,
+        lock_and_wipe: None,
+        event_log: EventLogSource::None,
+    };
     objects::add(&mut objects, settings, &place);
     let installer = Installer::File(state.join("installed"));
     let firmware = FirmwareSettings { installer, ..FirmwareSettings::default() };

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use lwm2m_objects::{
-    BusHandle, ConnectivityMonitoring, Device, DeviceConfig, Location, LocationConfig, LockAndWipe,
-    LockAndWipeConfig, ObjectHost, Roots, sensors,
+    BusHandle, ConnectivityMonitoring, Device, DeviceConfig, EventLog, Location, LocationConfig,
+    LockAndWipe, LockAndWipeConfig, ObjectHost, Roots, sensors,
 };
 
-use crate::config::Sensors;
+use crate::config::{EventLogSource, Sensors};
 
 /// What the objects stand on.
 pub(crate) struct Place<'a> {
@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) sensors: Sensors,
     pub(crate) location: Option<LocationConfig>,
     pub(crate) lock_and_wipe: Option<LockAndWipeConfig>,
+    pub(crate) event_log: EventLogSource,
 }
 
 /// Adds them.
@@ -41,5 +42,8 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), bus.clone(), out)));
     if let Some(targets) = settings.lock_and_wipe {
         objects.add(Box::new(LockAndWipe::new(targets, state, bus.clone(), objects.sender())));
+    }
+    if settings.event_log == EventLogSource::Journal {
+        objects.add(Box::new(EventLog::new((*roots).clone(), state, objects.sender())));
     }
 }

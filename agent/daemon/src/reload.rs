@@ -1,7 +1,7 @@
 //! SIGHUP: what can change in a running agent does, the rest is named.
 
 use crate::cli::Cli;
-use crate::config::{DownloadSettings, FirmwareSettings, Sensors, Server};
+use crate::config::{DownloadSettings, EventLogSource, FirmwareSettings, Sensors, Server};
 use lwm2m_objects::{DeviceConfig, LocationConfig, LockAndWipeConfig};
 use lwm2m_transport::LinkSecurity;
 use tracing::{error, info, warn};
@@ -18,6 +18,7 @@ pub(crate) struct Fixed {
     sensors: Sensors,
     location: Option<LocationConfig>,
     lock_and_wipe: Option<LockAndWipeConfig>,
+    event_log: EventLogSource,
     firmware: FirmwareSettings,
     downloads: DownloadSettings,
 }
@@ -32,6 +33,7 @@ impl Fixed {
             sensors: loaded.config.sensors,
             location: loaded.config.location.clone(),
             lock_and_wipe: loaded.config.lock_and_wipe.clone(),
+            event_log: loaded.config.event_log,
             firmware: loaded.config.firmware.clone(),
             downloads: loaded.config.downloads.clone(),
         }
@@ -47,6 +49,7 @@ impl Fixed {
             ("objects.sensors", loaded.config.sensors != self.sensors),
             ("objects.location", loaded.config.location != self.location),
             ("objects.lock_and_wipe", loaded.config.lock_and_wipe != self.lock_and_wipe),
+            ("objects.event_log", loaded.config.event_log != self.event_log),
             (
                 "objects.firmware",
                 loaded.config.firmware != self.firmware

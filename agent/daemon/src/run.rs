@@ -108,6 +108,7 @@ async fn serve(
         sensors: loaded.config.sensors,
         location: loaded.config.location.clone(),
         lock_and_wipe: loaded.config.lock_and_wipe.clone(),
+        event_log: loaded.config.event_log,
     };
     objects::add(&mut objects, settings, &place);
     add_objects(&mut objects);

@@ -108,6 +108,7 @@ const OBJECTS: &[Field] = &[
     field("location", Shape::Map(LOCATION), Optional, Here, "Object 6, which is there only with a source"),
     field("sensors", Shape::Boolean, Optional, Here, "Objects 3301, 3303, 3304, 3315, 3316, 3317 and 3328 of the sensors of the system, false by default"),
     field("lock_and_wipe", Shape::Map(LOCK_AND_WIPE), Optional, Here, "Object 8, which is there only with a target"),
+    field("event_log", Shape::Choice(LOGS), Optional, Here, "What Object 20 shows, none by default, which means no such object"),
     field("firmware", Shape::Map(FIRMWARE), Optional, Here, "Object 5, which is there only with a back end"),
 ];
 
@@ -125,6 +126,8 @@ const LOCK_AND_WIPE: &[Field] = &[
     field("lock", Shape::List(&TEXT), Optional, Here, "What State locks: files in /usr/lib/lwm2md/locks.d"),
     field("wipe", Shape::List(&TEXT), Optional, Here, "What Wipe may erase: files in /usr/lib/lwm2md/locks.d"),
 ];
+
+const LOGS: &[Word] = &[word("journal", Here), word("none", Here)];
 
 const POSITIONS: &[Word] = &[
     word("gpsd", Here),

@@ -15,8 +15,8 @@ use super::position::{ConfigError, File, Position};
 use super::source;
 use super::tree::{Kind, Node};
 use super::{
-    Config, DEFAULT_TRIAL, DeviceSettings, DownloadSettings, FirmwareSettings, Installer, Sensors,
-    Server, TextSource,
+    Config, DEFAULT_TRIAL, DeviceSettings, DownloadSettings, EventLogSource, FirmwareSettings,
+    Installer, Sensors, Server, TextSource,
 };
 use super::{location, lock_and_wipe};
 
@@ -131,6 +131,7 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
         sensors: sensors(tree),
         location,
         lock_and_wipe,
+        event_log: event_log(tree),
         firmware,
         downloads,
         files: paths.to_vec(),
@@ -211,6 +212,14 @@ fn sensors(tree: &Node) -> Sensors {
     match sensors.and_then(Node::boolean) {
         Some(true) => Sensors::Shown,
         Some(false) | None => Sensors::Hidden,
+    }
+}
+
+fn event_log(tree: &Node) -> EventLogSource {
+    let source = tree.get("objects").and_then(|objects| text(objects, "event_log"));
+    match source.as_deref() {
+        Some("journal") => EventLogSource::Journal,
+        Some(_) | None => EventLogSource::None,
     }
 }
 

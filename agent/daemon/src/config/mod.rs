@@ -55,6 +55,8 @@ pub struct Config {
     pub location: Option<LocationConfig>,
     /// What servers may lock and wipe; `None` without a target.
     pub lock_and_wipe: Option<LockAndWipeConfig>,
+    /// What Object 20 shows; there is none without.
+    pub event_log: EventLogSource,
     /// Settings of Object 5.
     pub firmware: FirmwareSettings,
     /// How Object 5 fetches packages.
@@ -111,6 +113,16 @@ pub enum Sensors {
     Hidden,
     /// Each quantity has its object, each sensor its instance.
     Shown,
+}
+
+/// What the Event Log object shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EventLogSource {
+    /// Nothing: there is no such object.
+    #[default]
+    None,
+    /// The journal of the system.
+    Journal,
 }
 
 /// What is configured of Object 5.
