@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use lwm2m_objects::{
-    BusHandle, ConnectivityMonitoring, Device, DeviceConfig, EventLog, Location, LocationConfig,
-    LockAndWipe, LockAndWipeConfig, ObjectHost, Roots, sensors,
+    BusHandle, ConnectivityMonitoring, ConnectivityStatistics, Device, DeviceConfig, EventLog,
+    Location, LocationConfig, LockAndWipe, LockAndWipeConfig, ObjectHost, Roots, sensors,
 };
 
 use crate::config::{EventLogSource, Sensors};
@@ -40,6 +40,8 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     }
     let out = objects.sender();
     objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), bus.clone(), out)));
+    let out = objects.sender();
+    objects.add(Box::new(ConnectivityStatistics::new((*roots).clone(), state, out)));
     if let Some(targets) = settings.lock_and_wipe {
         objects.add(Box::new(LockAndWipe::new(targets, state, bus.clone(), objects.sender())));
     }

@@ -24,6 +24,7 @@ mod sensors;
 mod slots;
 mod source;
 pub mod sources;
+mod statistics;
 mod tasks;
 
 pub use bus::{BusHandle, is_service_missing};
@@ -41,3 +42,4 @@ pub use object::{Answer, Object, ObjectMessage};
 pub use roots::Roots;
 pub use sensors::sensors;
 pub use sources::systemd1::{UnitCause, UnitFailure, is_instance_name, run_unit};
+pub use statistics::ConnectivityStatistics;

@@ -1,4 +1,4 @@
-//! Connectivity Monitoring (4) in a network namespace of its own.
+//! Connectivity Monitoring (4) and Connectivity Statistics (7) in a network namespace of its own.
 //!
 //! A namespace belongs to a thread here, so the test makes it in the thread that
 //! looks; `ip` inherits it.
@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use lwm2m_engine::{Call, CallId, CallOperation, CallReply};
-use lwm2m_model::{Now, Path};
-use lwm2m_objects::{BusHandle, ConnectivityMonitoring, ObjectHost, ObjectMessage, Roots};
+use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
+use lwm2m_model::{Arguments, Code, Entry, Now, Path, Value, WriteMode};
+use lwm2m_objects::{
+    BusHandle, ConnectivityMonitoring, ConnectivityStatistics, ObjectHost, ObjectMessage, Roots,
+};
 use nix::sched::{CloneFlags, unshare};
 use tokio::time::timeout;
 
@@ -30,12 +32,11 @@ fn own_network() -> bool {
     made
 }
 
-fn read(host: &mut ObjectHost) -> BTreeMap<String, String> {
-    let path = "/4/0".parse().unwrap();
+fn read(host: &mut ObjectHost, path: &str) -> BTreeMap<String, String> {
+    let path = path.parse().unwrap();
     let call = Call { id: CallId(1), path, operation: CallOperation::Read, server: Some(101) };
     let Some(Ok(CallReply::Entries(entries))) = host.call(&call) else { panic!("no entries") };
-    let text =
-        |value: Option<&lwm2m_model::Value>| value.map_or_else(|| "-".into(), ToString::to_string);
+    let text = |value: Option<&Value>| value.map_or_else(|| "-".into(), ToString::to_string);
     entries.iter().map(|entry| (entry.path.to_string(), text(entry.value()))).collect()
 }
 
@@ -62,7 +63,7 @@ async fn addresses_and_routes_are_those_of_the_kernel_and_their_changes_are_news
     let bus = BusHandle::absent();
     host.add(Box::new(ConnectivityMonitoring::new(Roots::below(root.path()), bus, out)));
     let nothing = BTreeMap::from([("/4/0/1".into(), "-".into()), ("/4/0/4".into(), "-".into())]);
-    assert_eq!(read(&mut host), nothing);
+    assert_eq!(read(&mut host, "/4/0"), nothing);
 
     // An hour, so that no sample stands in for the news.
     host.watch(&"/4/0".parse().unwrap(), Some(Duration::from_secs(3600)));
@@ -85,15 +86,104 @@ async fn addresses_and_routes_are_those_of_the_kernel_and_their_changes_are_news
         ("/4/0/5/0", "\"192.0.2.254\""),
     ];
     let expected = expected.map(|(path, value)| (path.to_owned(), value.to_owned()));
-    assert_eq!(read(&mut host), BTreeMap::from(expected));
+    assert_eq!(read(&mut host, "/4/0"), BTreeMap::from(expected));
 
     assert!(ip("address add 198.51.100.7/24 dev wan0"));
     changed(&mut host, &["/4/0/4"]).await;
-    assert!(read(&mut host).values().any(|value| value == "\"198.51.100.7\""));
+    assert!(read(&mut host, "/4/0").values().any(|value| value == "\"198.51.100.7\""));
 
     assert!(ip("link del wan0"));
     changed(&mut host, &["/4/0/0", "/4/0/4", "/4/0/5"]).await;
-    assert_eq!(read(&mut host), nothing);
+    assert_eq!(read(&mut host, "/4/0"), nothing);
+}
+
+async fn answer(host: &mut ObjectHost, path: &str, operation: CallOperation) -> CallResult {
+    let call = Call { id: CallId(2), path: path.parse().unwrap(), operation, server: Some(101) };
+    if let Some(result) = host.call(&call) {
+        return result;
+    }
+    loop {
+        if let ObjectMessage::Reply { result, .. } = timeout(PATIENCE, host.next()).await.unwrap() {
+            return result;
+        }
+    }
+}
+
+async fn execute(host: &mut ObjectHost, path: &str) {
+    let operation = CallOperation::Execute(Arguments::default());
+    assert_eq!(answer(host, path, operation).await, Ok(CallReply::Done), "{path}");
+}
+
+async fn period(host: &mut ObjectHost, seconds: i64) -> CallResult {
+    let path = "/7/0/8";
+    let entries = vec![Entry::new(path.parse().unwrap(), Value::Integer(seconds))];
+    answer(host, path, CallOperation::Write { mode: WriteMode::Replace, entries }).await
+}
+
+/// Sends 40 kB and what belongs to it out of `wan0`.
+fn send() {
+    let socket = std::net::UdpSocket::bind("192.0.2.1:0").unwrap();
+    for _ in 0..40 {
+        socket.send_to(&[0; 1000], "192.0.2.2:9").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_between_start_and_stop_is_counted() {
+    if !own_network() {
+        return;
+    }
+    for command in [
+        "link set wan0 up",
+        "address add 192.0.2.1/24 dev wan0",
+        "neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev wan0",
+    ] {
+        assert!(ip(command), "ip {command}");
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut host = ObjectHost::new(Now::default);
+    let out = host.sender();
+    host.add(Box::new(ConnectivityStatistics::new(Roots::below(root.path()), root.path(), out)));
+    // An ifb counts as received what is sent through it: both directions are looked at.
+    let sent = |host: &mut ObjectHost| {
+        let values = read(host, "/7/0");
+        let number = |path: &str| values[path].parse::<i64>().unwrap();
+        number("/7/0/2") + number("/7/0/3")
+    };
+    send();
+    assert_eq!(sent(&mut host), 0);
+    execute(&mut host, "/7/0/6").await;
+    send();
+    let counted = sent(&mut host);
+    assert!((40..60).contains(&counted), "{counted} kB");
+    // The same link with new counters.
+    assert!(ip("link del wan0") && own_link());
+    send();
+    execute(&mut host, "/7/0/7").await;
+    let both = sent(&mut host);
+    assert!((80..120).contains(&both), "{both} kB");
+    send();
+    execute(&mut host, "/7/0/7").await;
+    assert_eq!(sent(&mut host), both, "stopped");
+    execute(&mut host, "/7/0/6").await;
+    assert!(sent(&mut host) < 40, "begun anew");
+
+    assert_eq!(period(&mut host, -1).await.unwrap_err().code, Code::BAD_REQUEST);
+    assert_eq!(read(&mut host, "/7/0/8")["/7/0/8"], "0");
+    assert_eq!(period(&mut host, 1).await, Ok(CallReply::Done));
+    assert_eq!(read(&mut host, "/7/0/8")["/7/0/8"], "1");
+}
+
+/// `wan0` once more, with an address and a neighbour.
+fn own_link() -> bool {
+    let made = ["dummy", "ifb"].into_iter().any(|kind| ip(&format!("link add wan0 type {kind}")));
+    made && [
+        "link set wan0 up",
+        "address add 192.0.2.1/24 dev wan0",
+        "neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev wan0",
+    ]
+    .into_iter()
+    .all(ip)
 }
 
 /// No test waits so long unless it fails.

@@ -46,7 +46,7 @@ async fn state_is_shown() {
     let Some(world) = World::start().await else { return };
     let World { agent, daemon, .. } = world;
     let status = agent.status().await.unwrap();
-    assert_eq!((status.endpoint.as_str(), status.objects), (ENDPOINT, 4));
+    assert_eq!((status.endpoint.as_str(), status.objects), (ENDPOINT, 5));
     assert_eq!(status.version, env!("CARGO_PKG_VERSION"));
 
     let servers = agent.servers().await.unwrap();
@@ -60,7 +60,7 @@ async fn state_is_shown() {
 
     let objects = agent.objects().await.unwrap();
     let shown: Vec<_> = objects.iter().map(|object| (object.id, &object.instances[..])).collect();
-    assert_eq!(shown, [(0, &[0, 1][..]), (1, &[0, 1]), (3, &[0]), (4, &[0])]);
+    assert_eq!(shown, [(0, &[0, 1][..]), (1, &[0, 1]), (3, &[0]), (4, &[0]), (7, &[0])]);
     daemon.stop().await;
 }
 

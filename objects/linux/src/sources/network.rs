@@ -23,6 +23,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, send,
     socket,
 };
+use serde::{Deserialize, Serialize};
 
 use super::readable::Readable;
 
@@ -53,7 +54,7 @@ pub struct Link {
 }
 
 /// Counters of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Traffic {
     /// Bytes sent.
     pub sent: u64,

@@ -17,9 +17,9 @@ fn int_101_initial_registration() {
     assert_eq!(register.format(), Some(LINKS));
     let list = links(register);
     let targets: Vec<&str> = list.keys().map(String::as_str).collect();
-    assert_eq!(targets, ["/", "/1/0", "/3/0", "/4/0"]);
+    assert_eq!(targets, ["/", "/1/0", "/3/0", "/4/0", "/7/0"]);
     // OBJ-13: each is at the version that LwM2M 1.2 takes for granted, or says which.
-    for target in ["/1/0", "/3/0", "/4/0"] {
+    for target in ["/1/0", "/3/0", "/4/0", "/7/0"] {
         assert!(list[target].iter().all(|parameter| parameter.starts_with("ver=")), "{list:?}");
     }
 }
