@@ -46,18 +46,55 @@ impl BusHandle {
         }
     }
 
+    /// Listens on one connection after the other, as long as each is there; what was
+    /// heard is to be forgotten in between. Never ends.
+    ///
+    /// A connection on which `listen` has ended is not tried again: the daemon brings
+    /// another.
+    pub(crate) async fn listen_on_each<L, F>(
+        mut self,
+        listen: impl Fn(Connection) -> L,
+        forget: impl Fn() -> F,
+    ) where
+        L: Future<Output = zbus::Result<()>>,
+        F: Future<Output = ()>,
+    {
+        loop {
+            let Some(connection) = self.take_notice() else {
+                self.changed().await;
+                continue;
+            };
+            let ended = tokio::select! {
+                result = listen(connection.clone()) => result,
+                () = connection.closed() => Ok(()),
+                () = self.changed() => Ok(()),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "cannot listen to services on the bus");
+            }
+            forget().await;
+            while self.connection().is_some_and(|now| is_same(&now, &connection)) {
+                self.changed().await;
+            }
+        }
+    }
+
     /// Waits for another connection than before, or none. Without a daemon that
     /// could supply one it waits for ever. Cancel safe.
-    pub(crate) async fn changed(&mut self) {
+    async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await
         }
     }
 
     /// The connection, and what was there before counts as seen.
-    pub(crate) fn take_notice(&mut self) -> Option<Connection> {
+    fn take_notice(&mut self) -> Option<Connection> {
         self.0.borrow_and_update().as_ref().filter(|connection| !connection.is_closed()).cloned()
     }
+}
+
+fn is_same(one: &Connection, other: &Connection) -> bool {
+    one.unique_name() == other.unique_name() && one.server_guid() == other.server_guid()
 }
 
 /// The next message of a stream; `None` when the connection is gone. Cancel safe.

@@ -15,27 +15,10 @@ use crate::sources::modem_manager::{self, Modem};
 use crate::sources::properties;
 
 /// Keeps the modems until the object is gone.
-pub(super) async fn keep(mut bus: BusHandle, modems: watch::Sender<Vec<Modem>>) {
-    loop {
-        let Some(connection) = bus.take_notice() else {
-            bus.changed().await;
-            continue;
-        };
-        let ended = tokio::select! {
-            result = listen(&connection, &modems) => result,
-            () = connection.closed() => Ok(()),
-            () = bus.changed() => Ok(()),
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "cannot listen to ModemManager");
-        }
-        publish(&modems, Vec::new());
-        // A connection that is closed or failed is not tried again: the daemon brings
-        // another.
-        if bus.take_notice().is_some_and(|now| now.unique_name() == connection.unique_name()) {
-            bus.changed().await;
-        }
-    }
+pub(super) async fn keep(bus: BusHandle, modems: watch::Sender<Vec<Modem>>) {
+    let modems = &modems;
+    let listen = |bus| async move { listen(&bus, modems).await };
+    bus.listen_on_each(listen, || async { publish(modems, Vec::new()) }).await;
 }
 
 async fn listen(bus: &Connection, modems: &watch::Sender<Vec<Modem>>) -> zbus::Result<()> {

@@ -27,35 +27,21 @@ pub(super) struct Facts {
     pub(super) zone_writes: u32,
 }
 
-/// Keeps the facts until the object is gone. Ends when nobody listens any more.
+/// Keeps the facts until the object is gone.
 pub(super) async fn keep(
-    mut bus: BusHandle,
+    bus: BusHandle,
     facts: watch::Sender<Facts>,
     out: mpsc::Sender<ObjectMessage>,
 ) {
-    loop {
-        let Some(connection) = bus.take_notice() else {
-            bus.changed().await;
-            continue;
-        };
-        let ended = tokio::select! {
-            result = listen(&connection, &facts, &out) => result,
-            () = connection.closed() => Ok(()),
-            () = bus.changed() => Ok(()),
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "cannot listen to services on the bus");
-        }
+    let (facts, out) = (&facts, &out);
+    let listen = |bus| async move { listen(&bus, facts, out).await };
+    let forget = || async {
         for forgotten in [Fact::TimeZone(None), Fact::FailedUnits(None)] {
-            if publish(&facts, &out, forgotten).await.is_err() {
-                return;
-            }
+            // Without a host nobody needs to know.
+            let _ = publish(facts, out, forgotten).await;
         }
-        // A connection that failed is not tried again: the daemon brings another.
-        while bus.connection().is_some_and(|now| is_same(&now, &connection)) {
-            bus.changed().await;
-        }
-    }
+    };
+    bus.listen_on_each(listen, forget).await;
 }
 
 /// Listens as long as the connection lives.
@@ -124,10 +110,6 @@ async fn publish(
         out.send(ObjectMessage::Changed(resource::path(*id))).await?;
     }
     Ok(())
-}
-
-fn is_same(one: &Connection, other: &Connection) -> bool {
-    one.unique_name() == other.unique_name() && one.server_guid() == other.server_guid()
 }
 
 /// Asks until no Write has come between question and answer.
