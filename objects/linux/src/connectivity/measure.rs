@@ -1,22 +1,31 @@
 //! One look at the network: what stands in each resource now.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lwm2m_model::Value;
 
 use super::resource as id;
+use super::utilization::Utilization;
 use crate::Roots;
 use crate::content::Content;
 use crate::sources::bearer::{self, Kind};
 use crate::sources::modem_manager::Modem;
 use crate::sources::network::{Link, Network};
-use crate::sources::wireless;
+use crate::sources::{ethernet, wireless};
 
 /// The resources that are there, by number.
 pub(super) type Contents = BTreeMap<u16, Content>;
 
 /// What the resources hold, by the kernel's word and that of the modems' service.
-pub(super) fn contents(network: &Network, modems: &[Modem], roots: &Roots) -> Contents {
+/// `utilization` is that of the looks before; `now` is the time since boot.
+pub(super) fn contents(
+    network: &Network,
+    modems: &[Modem],
+    roots: &Roots,
+    utilization: &mut Utilization,
+    now: Duration,
+) -> Contents {
     let look = Look { network, modems, roots };
     let mut contents = Contents::new();
     contents.insert(id::AVAILABLE_BEARERS, integers(look.available()));
@@ -28,6 +37,8 @@ pub(super) fn contents(network: &Network, modems: &[Modem], roots: &Roots) -> Co
         contents.extend(value.map(|value| (resource, Content::Single(Value::Integer(value)))));
     };
     put(id::NETWORK_BEARER, look.number(link, kind));
+    let speed = ethernet::speed(&roots.sys, link);
+    put(id::LINK_UTILIZATION, utilization.of(link, speed, now));
     match kind {
         // The resource is mandatory, and such links have no value (Objects 6).
         Kind::Ethernet => put(id::SIGNAL_STRENGTH, Some(0)),
@@ -145,7 +156,7 @@ mod tests {
     use netlink_packet_route::link::LinkLayerType;
 
     use super::*;
-    use crate::sources::network::DefaultRoute;
+    use crate::sources::network::{DefaultRoute, Traffic};
 
     fn link(index: u32, name: &str, layer: LinkLayerType, address: &str) -> Link {
         let addresses = vec![address.parse().unwrap()];
@@ -166,6 +177,11 @@ mod tests {
             }
             Some(Content::Unreadable) => "unreadable".into(),
         }
+    }
+
+    /// The first look.
+    fn look(network: &Network, modems: &[Modem], roots: &Roots) -> Contents {
+        contents(network, modems, roots, &mut Utilization::default(), Duration::ZERO)
     }
 
     /// A machine with a wire, a WLAN and a modem.
@@ -267,7 +283,7 @@ mod tests {
             ];
             let routes = if used == 2 { routes[..2].to_vec() } else { routes };
             let network = Network { links: links.clone(), routes };
-            let contents = contents(&network, &modems, &roots);
+            let contents = look(&network, &modems, &roots);
             assert_eq!(resources.map(|id| text(&contents, id)), expected, "link {used}");
             assert_eq!(text(&contents, 1), "6 21 41");
         }
@@ -278,17 +294,36 @@ mod tests {
         let (_root, roots, mut links) = machine();
         // A modem without its service: cellular, but which network nobody knows.
         let network = Network { links: links.clone(), routes: vec![route(4, 0, "192.0.2.9")] };
-        let seen = contents(&network, &[], &roots);
+        let seen = look(&network, &[], &roots);
         assert_eq!((text(&seen, 0), text(&seen, 1)), ("absent".into(), "21 41".into()));
         assert_eq!(text(&seen, 2), "absent");
         // No default route and several links: none is the one.
         let network = Network { links: links.clone(), routes: Vec::new() };
-        let seen = contents(&network, &[], &roots);
+        let seen = look(&network, &[], &roots);
         assert_eq!((text(&seen, 0), text(&seen, 4)), ("absent".into(), String::new()));
         // Without a carrier there is no bearer at all.
         links.iter_mut().for_each(|link| link.carries = false);
         let network = Network { links, routes: vec![route(2, 0, "192.0.2.9")] };
-        let seen = contents(&network, &[], &roots);
+        let seen = look(&network, &[], &roots);
         assert_eq!((text(&seen, 0), text(&seen, 1)), ("absent".into(), String::new()));
+    }
+
+    #[test]
+    fn the_use_of_a_wire_comes_with_the_second_look() {
+        let (root, roots, mut links) = machine();
+        let folder = root.path().join("sys/class/net/eth0");
+        std::fs::write(folder.join("speed"), "100\n").unwrap();
+        std::fs::write(folder.join("duplex"), "full\n").unwrap();
+        let mut utilization = Utilization::default();
+        let mut at = |sent: u64, used: u32, seconds: u64| {
+            links[0].traffic = Some(Traffic { sent, ..Traffic::default() });
+            let routes = vec![route(used, 0, "192.0.2.9")];
+            let network = Network { links: links.clone(), routes };
+            let now = Duration::from_secs(seconds);
+            text(&contents(&network, &[], &roots, &mut utilization, now), 6)
+        };
+        assert_eq!(at(0, 2, 0), "absent");
+        assert_eq!(at(62_500_000, 2, 10), "50");
+        assert_eq!(at(62_500_000, 3, 20), "absent", "a WLAN says no speed");
     }
 }

@@ -7,9 +7,10 @@
 mod cellular;
 mod measure;
 mod resource;
+mod utilization;
 mod watcher;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lwm2m_engine::{Call, CallOperation};
@@ -18,17 +19,20 @@ use tokio::sync::{mpsc, watch};
 
 use crate::content::{self, Content};
 use crate::observed::Observed;
+use crate::sources::clock;
 use crate::sources::modem_manager::Modem;
 use crate::sources::network::Network;
 use crate::tasks::Tasks;
 use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
-use resource::{LINK_QUALITY, SIGNAL_STRENGTH};
+use measure::Contents;
+use resource::{LINK_QUALITY, LINK_UTILIZATION, SIGNAL_STRENGTH};
+use utilization::Utilization;
 use watcher::{Watched, Watcher};
 
 /// The Connectivity Monitoring object.
 pub struct ConnectivityMonitoring {
     definition: Arc<ObjectDef>,
-    roots: Roots,
+    looks: Arc<Looks>,
     modems: watch::Receiver<Vec<Modem>>,
     observed: Observed,
     watched: watch::Sender<Watched>,
@@ -47,13 +51,14 @@ impl ConnectivityMonitoring {
         let (watched, watched_seen) = watch::channel(Watched::default());
         let mut tasks = Tasks::new(out.clone());
         tasks.spawn(cellular::keep(bus, modems));
-        let (roots_seen, modems) = (roots.clone(), modems_seen.clone());
+        let looks = Arc::new(Looks { roots, utilization: Mutex::default() });
+        let modems = modems_seen.clone();
         let watcher =
-            Watcher { roots: roots_seen, modems: modems_seen, watched: watched_seen, out };
+            Watcher { looks: looks.clone(), modems: modems_seen, watched: watched_seen, out };
         tasks.spawn(watcher.run());
         Self {
             definition: Arc::new(objects::CONNECTIVITY_MONITORING.clone()),
-            roots,
+            looks,
             modems,
             observed: Observed::default(),
             watched,
@@ -65,7 +70,7 @@ impl ConnectivityMonitoring {
         if path.instance_id().is_some_and(|id| id != 0) {
             return Vec::new();
         }
-        let contents = measure::contents(&network(), &self.modems.borrow(), &self.roots);
+        let contents = self.looks.contents(&self.modems.borrow());
         let contents = contents.into_iter().map(|(id, content)| (resource::path(id), content));
         contents.filter(|(at, _)| at.contains(path) || path.contains(at)).collect()
     }
@@ -103,10 +108,26 @@ impl Object for ConnectivityMonitoring {
     fn watch(&mut self, path: &Path, interval: Option<Duration>) {
         self.observed.set(path, interval);
         let any = self.observed.interval(&Path::object(self.definition.id)).is_some();
-        let sampled = [SIGNAL_STRENGTH, LINK_QUALITY].map(resource::path);
+        let sampled = [SIGNAL_STRENGTH, LINK_QUALITY, LINK_UTILIZATION].map(resource::path);
         let sampled = sampled.iter().filter_map(|path| self.observed.interval(path)).min();
         let watched = Watched { any, sampled };
         self.watched.send_if_modified(|known| std::mem::replace(known, watched) != watched);
+    }
+}
+
+/// The looks at the network, whoever takes them.
+struct Looks {
+    roots: Roots,
+    utilization: Mutex<Utilization>,
+}
+
+impl Looks {
+    /// What the resources hold now.
+    fn contents(&self, modems: &[Modem]) -> Contents {
+        // Whoever panicked with it in hand has left it whole.
+        let mut utilization = self.utilization.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::now().boot.since_boot();
+        measure::contents(&network(), modems, &self.roots, &mut utilization, now)
     }
 }
 

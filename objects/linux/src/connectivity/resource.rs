@@ -13,6 +13,7 @@ pub(super) const SIGNAL_STRENGTH: u16 = 2;
 pub(super) const LINK_QUALITY: u16 = 3;
 pub(super) const IP_ADDRESSES: u16 = 4;
 pub(super) const ROUTER_ADDRESSES: u16 = 5;
+pub(super) const LINK_UTILIZATION: u16 = 6;
 pub(super) const APN: u16 = 7;
 pub(super) const CELL_ID: u16 = 8;
 pub(super) const SMNC: u16 = 9;

@@ -1,33 +1,34 @@
-//! Says `Changed` for what is observed: at news of the kernel and of ModemManager, and
-//! the signal of a WLAN, of which there is no news, from samples.
+//! Says `Changed` for what is observed: at news of the kernel and of ModemManager; the
+//! signal of a WLAN and the use of the link, of which there is no news, from samples.
 //!
 //! While nothing is observed no source is open and no timer runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::measure::{self, Contents};
-use super::resource;
+use super::measure::Contents;
+use super::{Looks, resource};
+use crate::ObjectMessage;
 use crate::observed::at;
 use crate::source::{Source, Wanted};
 use crate::sources::modem_manager::Modem;
 use crate::sources::network::NetworkWatch;
-use crate::{ObjectMessage, Roots};
 
 /// What of the object is observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Watched {
     /// Whether anything is.
     pub(super) any: bool,
-    /// How often to look at the signal.
+    /// How often to look at what there is no news of.
     pub(super) sampled: Option<Duration>,
 }
 
 /// The task that watches.
 pub(super) struct Watcher {
-    pub(super) roots: Roots,
+    pub(super) looks: Arc<Looks>,
     pub(super) modems: watch::Receiver<Vec<Modem>>,
     pub(super) watched: watch::Receiver<Watched>,
     pub(super) out: mpsc::Sender<ObjectMessage>,
@@ -39,6 +40,8 @@ impl Watcher {
         let mut news: Source<NetworkWatch> = Source::default();
         let mut last: Option<Contents> = None;
         let mut next: Option<Instant> = None;
+        // Whoever looks next hears of the use of the link since now.
+        self.look();
         loop {
             let watched = *self.watched.borrow_and_update();
             let wanted = if watched.any { Wanted::Yes } else { Wanted::No };
@@ -82,7 +85,7 @@ impl Watcher {
 
     fn look(&mut self) -> Contents {
         let modems = self.modems.borrow_and_update().clone();
-        measure::contents(&super::network(), &modems, &self.roots)
+        self.looks.contents(&modems)
     }
 }
 

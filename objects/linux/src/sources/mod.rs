@@ -7,6 +7,7 @@ pub mod bearer;
 pub mod clock;
 pub mod device_tree;
 pub mod dmi;
+pub mod ethernet;
 mod hwmon;
 mod iio;
 pub(crate) mod journal;

@@ -66,6 +66,19 @@ pub struct Traffic {
     pub packets_received: u64,
 }
 
+impl Traffic {
+    /// What has come since `earlier`; `None` if any of the counters is lower now, since
+    /// they have begun anew.
+    pub fn since(&self, earlier: &Self) -> Option<Self> {
+        Some(Self {
+            sent: self.sent.checked_sub(earlier.sent)?,
+            received: self.received.checked_sub(earlier.received)?,
+            packets_sent: self.packets_sent.checked_sub(earlier.packets_sent)?,
+            packets_received: self.packets_received.checked_sub(earlier.packets_received)?,
+        })
+    }
+}
+
 /// A default route of the main table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultRoute {

@@ -71,7 +71,7 @@ impl Counters {
             let base = Base { traffic: reading.traffic, is_there: true };
             let last = self.bases.insert(reading.link, base);
             let last = last.map(|base| base.traffic).unwrap_or_default();
-            let since = difference(&last, &reading.traffic).unwrap_or_else(|| {
+            let since = reading.traffic.since(&last).unwrap_or_else(|| {
                 bases = Bases::Moved;
                 reading.traffic
             });
@@ -116,16 +116,6 @@ fn sum(one: &Traffic, other: &Traffic) -> Traffic {
         packets_sent: one.packets_sent.saturating_add(other.packets_sent),
         packets_received: one.packets_received.saturating_add(other.packets_received),
     }
-}
-
-/// What has come since; `None` if any of the counters is lower than before.
-fn difference(last: &Traffic, now: &Traffic) -> Option<Traffic> {
-    Some(Traffic {
-        sent: now.sent.checked_sub(last.sent)?,
-        received: now.received.checked_sub(last.received)?,
-        packets_sent: now.packets_sent.checked_sub(last.packets_sent)?,
-        packets_received: now.packets_received.checked_sub(last.packets_received)?,
-    })
 }
 
 /// The bytes of IP alone, which are what the object counts (Objects 9). Of a difference,
