@@ -97,6 +97,31 @@ async fn addresses_and_routes_are_those_of_the_kernel_and_their_changes_are_news
     assert_eq!(read(&mut host, "/4/0"), nothing);
 }
 
+#[tokio::test]
+async fn the_use_of_a_wire_is_there_to_be_observed() {
+    if !own_network() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("sys/class/net/wan0");
+    std::fs::create_dir_all(folder.join("device")).unwrap();
+    std::fs::write(folder.join("speed"), "1\n").unwrap();
+    std::fs::write(folder.join("duplex"), "half\n").unwrap();
+    assert!(set_up_link());
+    let mut host = ObjectHost::new(Now::default);
+    let out = host.sender();
+    let bus = BusHandle::absent();
+    host.add(Box::new(ConnectivityMonitoring::new(Roots::below(root.path()), bus, out)));
+    // The first look is at the start. A value is that of a second of the kernel's clock.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let path: Path = "/4/0/6".parse().unwrap();
+    assert!(read(&mut host, "/4/0").contains_key("/4/0/6"));
+    host.watch(&path, Some(Duration::from_secs(1)));
+    send();
+    changed(&mut host, &["/4/0/6"]).await;
+    assert!(read(&mut host, "/4/0/6")["/4/0/6"].parse::<u8>().unwrap() <= 100);
+}
+
 async fn answer(host: &mut ObjectHost, path: &str, operation: CallOperation) -> CallResult {
     let call = Call { id: CallId(2), path: path.parse().unwrap(), operation, server: Some(101) };
     if let Some(result) = host.call(&call) {
@@ -133,13 +158,7 @@ async fn what_is_sent_between_start_and_stop_is_counted() {
     if !own_network() {
         return;
     }
-    for command in [
-        "link set wan0 up",
-        "address add 192.0.2.1/24 dev wan0",
-        "neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev wan0",
-    ] {
-        assert!(ip(command), "ip {command}");
-    }
+    assert!(set_up_link());
     let root = tempfile::tempdir().unwrap();
     let mut host = ObjectHost::new(Now::default);
     let out = host.sender();
@@ -177,7 +196,11 @@ async fn what_is_sent_between_start_and_stop_is_counted() {
 /// `wan0` once more, with an address and a neighbour.
 fn own_link() -> bool {
     let made = ["dummy", "ifb"].into_iter().any(|kind| ip(&format!("link add wan0 type {kind}")));
-    made && [
+    made && set_up_link()
+}
+
+fn set_up_link() -> bool {
+    [
         "link set wan0 up",
         "address add 192.0.2.1/24 dev wan0",
         "neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev wan0",

@@ -17,75 +17,75 @@ use crate::sources::{ethernet, wireless};
 /// The resources that are there, by number.
 pub(super) type Contents = BTreeMap<u16, Content>;
 
-/// What the resources hold, by the kernel's word and that of the modems' service.
-/// `utilization` is that of the looks before; `now` is the time since boot.
-pub(super) fn contents(
-    network: &Network,
-    modems: &[Modem],
-    roots: &Roots,
-    utilization: &mut Utilization,
-    now: Duration,
-) -> Contents {
-    let look = Look { network, modems, roots };
-    let mut contents = Contents::new();
-    contents.insert(id::AVAILABLE_BEARERS, integers(look.available()));
-    let Some((link, kind)) = look.in_use() else {
-        contents.insert(id::IP_ADDRESSES, Content::Multiple(Vec::new()));
-        return contents;
-    };
-    let mut put = |resource, value: Option<i64>| {
-        contents.extend(value.map(|value| (resource, Content::Single(Value::Integer(value)))));
-    };
-    put(id::NETWORK_BEARER, look.number(link, kind));
-    let speed = ethernet::speed(&roots.sys, link);
-    put(id::LINK_UTILIZATION, utilization.of(link, speed, now));
-    match kind {
-        // The resource is mandatory, and such links have no value (Objects 6).
-        Kind::Ethernet => put(id::SIGNAL_STRENGTH, Some(0)),
-        Kind::Wlan => {
-            let signal = wireless::signal(&roots.proc, &link.name);
-            put(id::SIGNAL_STRENGTH, signal.and_then(|signal| signal.level));
-            put(id::LINK_QUALITY, signal.map(|signal| signal.quality));
-        }
-        Kind::Bluetooth | Kind::Ieee802154 => {}
-        Kind::Cellular => {
-            if let Some(modem) = look.modem(link) {
-                put(id::SIGNAL_STRENGTH, modem.strength);
-                put(id::LINK_QUALITY, modem.quality);
-                put(id::CELL_ID, modem.cell);
-                put(id::SMCC, modem.operator.map(|(country, _)| country));
-                put(id::SMNC, modem.operator.map(|(_, network)| network));
-                put(id::SIGNAL_SNR, modem.snr);
-                put(id::LAC, modem.lac);
-                if !modem.apns.is_empty() {
-                    contents.insert(id::APN, strings(modem.apns.iter().cloned()));
-                }
-            }
-        }
-    }
-    let addresses = link.addresses.iter().map(ToString::to_string);
-    contents.insert(id::IP_ADDRESSES, strings(addresses));
-    let own = network.routes.iter().filter(|route| route.link == link.index);
-    let mut routers: Vec<String> = Vec::new();
-    for gateway in own.filter_map(|route| route.gateway) {
-        let gateway = gateway.to_string();
-        if !routers.contains(&gateway) {
-            routers.push(gateway);
-        }
-    }
-    if !routers.is_empty() {
-        contents.insert(id::ROUTER_ADDRESSES, strings(routers));
-    }
-    contents
-}
-
-struct Look<'a> {
-    network: &'a Network,
-    modems: &'a [Modem],
-    roots: &'a Roots,
+/// What is known at a moment.
+pub(super) struct Look<'a> {
+    /// The kernel's word.
+    pub(super) network: &'a Network,
+    /// That of the modems' service.
+    pub(super) modems: &'a [Modem],
+    pub(super) roots: &'a Roots,
+    /// How a link of a WLAN hears its access point, in dBm.
+    pub(super) station: fn(u32) -> Option<i64>,
+    /// The time since boot.
+    pub(super) now: Duration,
 }
 
 impl<'a> Look<'a> {
+    /// What the resources hold; `utilization` is that of the looks before.
+    pub(super) fn contents(&self, utilization: &mut Utilization) -> Contents {
+        let mut contents = Contents::new();
+        contents.insert(id::AVAILABLE_BEARERS, integers(self.available()));
+        let Some((link, kind)) = self.in_use() else {
+            contents.insert(id::IP_ADDRESSES, Content::Multiple(Vec::new()));
+            return contents;
+        };
+        let mut put = |resource, value: Option<i64>| {
+            contents.extend(value.map(|value| (resource, Content::Single(Value::Integer(value)))));
+        };
+        put(id::NETWORK_BEARER, self.number(link, kind));
+        let speed = ethernet::speed(&self.roots.sys, link);
+        put(id::LINK_UTILIZATION, utilization.of(link, speed, self.now));
+        match kind {
+            // The resource is mandatory, and such links have no value (Objects 6).
+            Kind::Ethernet => put(id::SIGNAL_STRENGTH, Some(0)),
+            Kind::Wlan => {
+                let signal = wireless::signal(&self.roots.proc, &link.name);
+                let level = signal.and_then(|signal| signal.level);
+                put(id::SIGNAL_STRENGTH, (self.station)(link.index).or(level));
+                put(id::LINK_QUALITY, signal.map(|signal| signal.quality));
+            }
+            Kind::Bluetooth | Kind::Ieee802154 => {}
+            Kind::Cellular => {
+                if let Some(modem) = self.modem(link) {
+                    put(id::SIGNAL_STRENGTH, modem.strength);
+                    put(id::LINK_QUALITY, modem.quality);
+                    put(id::CELL_ID, modem.cell);
+                    put(id::SMCC, modem.operator.map(|(country, _)| country));
+                    put(id::SMNC, modem.operator.map(|(_, network)| network));
+                    put(id::SIGNAL_SNR, modem.snr);
+                    put(id::LAC, modem.lac);
+                    if !modem.apns.is_empty() {
+                        contents.insert(id::APN, strings(modem.apns.iter().cloned()));
+                    }
+                }
+            }
+        }
+        let addresses = link.addresses.iter().map(ToString::to_string);
+        contents.insert(id::IP_ADDRESSES, strings(addresses));
+        let own = self.network.routes.iter().filter(|route| route.link == link.index);
+        let mut routers: Vec<String> = Vec::new();
+        for gateway in own.filter_map(|route| route.gateway) {
+            let gateway = gateway.to_string();
+            if !routers.contains(&gateway) {
+                routers.push(gateway);
+            }
+        }
+        if !routers.is_empty() {
+            contents.insert(id::ROUTER_ADDRESSES, strings(routers));
+        }
+        contents
+    }
+
     /// The link of the best default route. A route into a tunnel is passed over: what
     /// carries the tunnel is the bearer. Without a route it is the link that has an
     /// address, if there is one only.
@@ -181,7 +181,8 @@ mod tests {
 
     /// The first look.
     fn look(network: &Network, modems: &[Modem], roots: &Roots) -> Contents {
-        contents(network, modems, roots, &mut Utilization::default(), Duration::ZERO)
+        let look = Look { network, modems, roots, station: |_| None, now: Duration::ZERO };
+        look.contents(&mut Utilization::default())
     }
 
     /// A machine with a wire, a WLAN and a modem.
@@ -320,10 +321,24 @@ mod tests {
             let routes = vec![route(used, 0, "192.0.2.9")];
             let network = Network { links: links.clone(), routes };
             let now = Duration::from_secs(seconds);
-            text(&contents(&network, &[], &roots, &mut utilization, now), 6)
+            let look =
+                Look { network: &network, modems: &[], roots: &roots, station: |_| None, now };
+            text(&look.contents(&mut utilization), 6)
         };
         assert_eq!(at(0, 2, 0), "absent");
         assert_eq!(at(62_500_000, 2, 10), "50");
         assert_eq!(at(62_500_000, 3, 20), "absent", "a WLAN says no speed");
+    }
+
+    #[test]
+    fn the_signal_of_a_station_goes_before_that_of_the_old_file() {
+        let (_root, roots, links) = machine();
+        let network = Network { links, routes: vec![route(3, 0, "192.0.2.9")] };
+        // Asked of the link in use, which is number 3.
+        let station = |link| Some(-45 - i64::from(link));
+        let (network, roots) = (&network, &roots);
+        let look = Look { network, modems: &[], roots, station, now: Duration::ZERO };
+        let contents = look.contents(&mut Utilization::default());
+        assert_eq!((text(&contents, 2), text(&contents, 3)), ("-48".into(), "54".into()));
     }
 }

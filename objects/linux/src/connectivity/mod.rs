@@ -19,12 +19,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::content::{self, Content};
 use crate::observed::Observed;
-use crate::sources::clock;
+
 use crate::sources::modem_manager::Modem;
 use crate::sources::network::Network;
+use crate::sources::{clock, nl80211};
 use crate::tasks::Tasks;
 use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
-use measure::Contents;
+use measure::{Contents, Look};
 use resource::{LINK_QUALITY, LINK_UTILIZATION, SIGNAL_STRENGTH};
 use utilization::Utilization;
 use watcher::{Watched, Watcher};
@@ -127,7 +128,8 @@ impl Looks {
         // Whoever panicked with it in hand has left it whole.
         let mut utilization = self.utilization.lock().unwrap_or_else(PoisonError::into_inner);
         let now = clock::now().boot.since_boot();
-        measure::contents(&network(), modems, &self.roots, &mut utilization, now)
+        let (network, roots, station) = (&network(), &self.roots, nl80211::signal);
+        Look { network, modems, roots, station, now }.contents(&mut utilization)
     }
 }
 

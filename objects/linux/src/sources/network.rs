@@ -7,9 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
@@ -19,12 +17,10 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia,
 };
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, send,
-    socket,
-};
+use nix::sys::socket::{NetlinkAddr, SockProtocol, recvfrom};
 use serde::{Deserialize, Serialize};
 
+use super::netlink;
 use super::readable::Readable;
 
 /// One look at the network.
@@ -96,14 +92,14 @@ impl Network {
     /// # Errors
     /// Of the system, such as a sandbox without AF_NETLINK.
     pub fn read() -> io::Result<Self> {
-        let socket = open(0)?;
+        let socket = netlink::open(SockProtocol::NetlinkRoute, 0)?;
         let mut network = Self::default();
         for question in [
             RouteNetlinkMessage::GetLink(LinkMessage::default()),
             RouteNetlinkMessage::GetAddress(AddressMessage::default()),
             RouteNetlinkMessage::GetRoute(RouteMessage::default()),
         ] {
-            ask(&socket, question, |message| network.learn(message))?;
+            netlink::ask(&socket, question, NLM_F_DUMP, |message| network.learn(message))?;
         }
         network.links.sort_by_key(|link| link.index);
         // Stable: of equals the kernel's first, and IPv4 comes before IPv6.
@@ -148,7 +144,8 @@ impl NetworkWatch {
     /// # Errors
     /// Of the system, such as a sandbox without AF_NETLINK.
     pub(crate) fn open() -> io::Result<Self> {
-        Readable::new(open(GROUPS)?).map(Self)
+        let socket = netlink::open(SockProtocol::NetlinkRoute, GROUPS)?;
+        Readable::new(socket).map(Self)
     }
 
     /// Waits for news, or for lost messages, which may have been such. Cancel safe.
@@ -169,57 +166,6 @@ impl NetworkWatch {
             }
         };
         self.0.read(&mut drain).await
-    }
-}
-
-fn open(groups: u32) -> io::Result<OwnedFd> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let protocol = SockProtocol::NetlinkRoute;
-    let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-    Ok(socket)
-}
-
-/// Gives the answers to one question to `take`.
-fn ask(
-    socket: &OwnedFd,
-    question: RouteNetlinkMessage,
-    mut take: impl FnMut(RouteNetlinkMessage),
-) -> io::Result<()> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut message = NetlinkMessage::new(header, question.into());
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    send(socket.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT)?;
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let length = match recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut buffer) {
-            // Only the kernel has port 0.
-            Ok((length, from)) if from.is_none_or(|from| from.pid() == 0) => length,
-            Ok(_) | Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let mut rest = buffer.get(..length).unwrap_or_default();
-        while !rest.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest);
-            // The length stands in the first four bytes, whatever the rest is.
-            let Some(length) = rest.first_chunk().map(|length| u32::from_ne_bytes(*length)) else {
-                break;
-            };
-            match message.map(|message| message.payload) {
-                Ok(NetlinkPayload::InnerMessage(inner)) => take(inner),
-                Ok(NetlinkPayload::Done(_)) => return Ok(()),
-                Ok(NetlinkPayload::Error(error)) => return Err(error.to_io()),
-                // Noop, or a message of a later kernel that the crate cannot read.
-                Ok(_) | Err(_) => {}
-            }
-            let aligned = usize::try_from(length)
-                .ok()
-                .and_then(|length| length.max(ALIGNMENT).checked_next_multiple_of(ALIGNMENT));
-            rest = aligned.and_then(|length| rest.get(length..)).unwrap_or_default();
-        }
     }
 }
 
@@ -319,10 +265,6 @@ fn next_hop(attributes: &[RouteAttribute]) -> (Option<u32>, Option<IpAddr>) {
 /// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and
 /// RTMGRP_IPV6_ROUTE of linux/rtnetlink.h.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
-/// The kernel fills no more than this in answers (NLMSG_GOODSIZE, netlink(7)).
-const BUFFER: usize = 32 * 1024;
-/// NLMSG_ALIGNTO of linux/netlink.h.
-const ALIGNMENT: usize = 4;
 /// Links that are looked at.
 const MAX_LINKS: usize = 256;
 /// Addresses of a link that are looked at.
