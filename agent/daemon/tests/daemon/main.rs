@@ -4,6 +4,7 @@
 mod blocks;
 mod bus_methods;
 mod bus_signals;
+mod connectivity;
 mod demo;
 mod doctor;
 mod factory_reset;
