@@ -1,7 +1,7 @@
 //! The agent under measurement: its set-ups, its start and its end.
 
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     /// Of the registration, in seconds.
     pub(crate) lifetime: u32,
     pub(crate) firmware: Firmware,
+    /// With it there are sensors and a position too.
+    pub(crate) gpsd: Option<SocketAddr>,
 }
 
 /// An object that is added to those of the agent, by its definition in XML.
@@ -121,7 +123,7 @@ impl Setup {
 
 impl Settings {
     pub(crate) const fn new(setup: Setup, queue: Queue) -> Self {
-        Self { setup, queue, lifetime: 86_400, firmware: Firmware::No }
+        Self { setup, queue, lifetime: 86_400, firmware: Firmware::No, gpsd: None }
     }
 
     /// The Device object has fixed texts, so that sizes do not depend on the machine.
@@ -146,12 +148,18 @@ impl Settings {
                 )
             }
         };
+        let more = self.gpsd.map_or_else(String::new, |address| {
+            format!(
+                "  sensors: true\n  location: {{source: gpsd, address: {:?}}}\n",
+                address.to_string()
+            )
+        });
         let lifetime = self.lifetime;
         format!(
             "endpoint: urn:dev:ops:0A1B2C-BENCH-1\n\
              servers:\n  - short_server_id: 101\n    uri: {scheme}://127.0.0.1:{port}\n    \
              lifetime: {lifetime}\n    {queue}\n    security: {security}\n\
-             objects:\n  device: {{manufacturer: ACME, model: GW-100, serial: \"4711\"}}\n{firmware}"
+             objects:\n  device: {{manufacturer: ACME, model: GW-100, serial: \"4711\"}}\n{firmware}{more}"
         )
     }
 }

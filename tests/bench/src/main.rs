@@ -10,6 +10,7 @@ mod authority;
 mod blocks;
 mod bus;
 mod channel;
+mod device;
 mod firmware;
 mod floor;
 mod link;

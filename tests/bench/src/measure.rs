@@ -15,7 +15,7 @@ use crate::request::Request;
 use crate::series::Series;
 use crate::syscalls::Count;
 use crate::table::Table;
-use crate::{firmware, load, notifications, pull, push, restart, scale, wear};
+use crate::{device, firmware, load, notifications, pull, push, restart, scale, wear};
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     traced_reads: u32,
     /// How long wake-ups and Updates are counted.
     pub(crate) idle: Duration,
+    /// How long a whole device is left alone.
+    pub(crate) idle_device: Duration,
     /// Bytes of a package that goes to the disk.
     pub(crate) package: usize,
 }
@@ -47,6 +49,7 @@ impl Plan {
         reads: 20_000,
         traced_reads: 2_000,
         idle: Duration::from_secs(20),
+        idle_device: Duration::from_secs(120),
         package: 64 << 20,
     };
     pub(crate) const QUICK: Self = Self {
@@ -54,6 +57,7 @@ impl Plan {
         reads: 500,
         traced_reads: 100,
         idle: Duration::from_secs(3),
+        idle_device: Duration::from_secs(3),
         package: 4 << 20,
     };
 }
@@ -85,6 +89,8 @@ pub(crate) enum Part {
     Memory,
     /// Wake-ups idle and asleep.
     WakeUps,
+    /// All objects that there can be: idle, and read.
+    Device,
 }
 
 /// Measures these parts; everything if there are none.
@@ -109,6 +115,7 @@ pub(crate) fn run(programs: &Programs, plan: &Plan, only: &[Part]) -> Result<Tab
             Part::Wear => wear::measure(lwm2md, device, plan, &mut table)?,
             Part::Memory => memory(lwm2md, plan, &mut table)?,
             Part::WakeUps => wake_ups(lwm2md, plan, &mut table)?,
+            Part::Device => device::measure(lwm2md, plan, &mut table)?,
         }
     }
     Ok(table)
@@ -381,8 +388,8 @@ const LEAST_TICKS: u64 = 20;
 const CALLS_PER_READ: f64 = 3.0;
 /// Private memory of a registered agent, in the order of [`Setup::ALL`].
 const PRIVATE_MIB: [f64; 3] = [1.2, 2.0, 3.0];
-const MIB: f64 = 1024.0 * 1024.0;
-const SENML_CBOR: u16 = 112;
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
+pub(crate) const SENML_CBOR: u16 = 112;
 /// Formats of a whole instance, and the bytes that the Device instance of Core 7.5 has
 /// in each.
 const FORMATS: [(&str, u16, &str); 4] = [

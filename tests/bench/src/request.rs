@@ -25,6 +25,13 @@ impl Request {
         Self { bytes, sent: 0 }
     }
 
+    /// The same with other numbers than those of other requests to the same agent, which
+    /// would answer them as duplicates: `place` counts requests of 16384 numbers each.
+    pub(crate) fn numbered(mut self, place: usize) -> Self {
+        self.sent = (place as u64 + 1) << 14;
+        self
+    }
+
     /// Writes the next request into `buffer`.
     pub(crate) fn write_next(&mut self, buffer: &mut Vec<u8>) {
         self.sent += 1;
