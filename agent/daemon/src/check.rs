@@ -121,6 +121,7 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
     }
     let position = config.location.as_ref().map(|location| match location {
         LocationConfig::Fixed(place) => format!("{} {}", place.latitude(), place.longitude()),
+        LocationConfig::GeoClue => "GeoClue".to_owned(),
         LocationConfig::Gpsd(address) => format!("gpsd at {address}"),
     });
     if let Some(position) = position {

@@ -36,7 +36,7 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     }
     objects.add(Box::new(Device::new(settings.device, (*roots).clone(), bus.clone(), out)));
     if let Some(location) = settings.location {
-        objects.add(Box::new(Location::new(location, objects.sender())));
+        objects.add(Box::new(Location::new(location, bus.clone(), objects.sender())));
     }
     let out = objects.sender();
     objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), bus.clone(), out)));

@@ -129,12 +129,8 @@ const LOCK_AND_WIPE: &[Field] = &[
 
 const LOGS: &[Word] = &[word("journal", Here), word("none", Here)];
 
-const POSITIONS: &[Word] = &[
-    word("gpsd", Here),
-    word("fixed", Here),
-    word("modemmanager", NotYet),
-    word("geoclue", NotYet),
-];
+const POSITIONS: &[Word] =
+    &[word("gpsd", Here), word("fixed", Here), word("modemmanager", NotYet), word("geoclue", Here)];
 
 #[rustfmt::skip] // a table: one row a key
 const FIRMWARE: &[Field] = &[

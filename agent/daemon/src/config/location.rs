@@ -29,6 +29,7 @@ pub(super) fn location(node: &Node, errors: &mut Vec<ConfigError>) -> Option<Loc
             }
             Some(LocationConfig::Gpsd(text.into()))
         }
+        "geoclue" => Some(LocationConfig::GeoClue),
         "fixed" => {
             for key in ["latitude", "longitude"] {
                 if node.get(key).is_none() {

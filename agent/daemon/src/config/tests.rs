@@ -180,7 +180,7 @@ fn wrong_files_give_place_key_and_remedy() {
         (lock_and_wipe("lock: [usb, usb]"), "c.yaml:6:31: objects.lock_and_wipe.lock[1]: usb is there already".into()),
         (lock_and_wipe("wipe: data"), "c.yaml:6:25: objects.lock_and_wipe.wipe: expected a list, got text".into()),
         (format!("{SERVER}objects: {{event_log: syslog}}\n"), "c.yaml:5:22: objects.event_log: expected journal or none, got \"syslog\"".into()),
-        (location("source: geoclue"), "c.yaml:6:22: objects.location.source: geoclue is not built into this version; it has gpsd, fixed".into()),
+        (location("source: modemmanager"), "c.yaml:6:22: objects.location.source: modemmanager is not built into this version; it has gpsd, fixed, geoclue".into()),
         (location("address: a:1"), "c.yaml:6:13: objects.location.source: missing".into()),
         (location("source: fixed, latitude: 1"), "c.yaml:6:13: objects.location: the source fixed needs a longitude".into()),
         (location("source: fixed, latitude: 90.5, longitude: 8"), "c.yaml:6:39: objects.location.latitude: expected a number from -90 to 90, got 90.5".into()),

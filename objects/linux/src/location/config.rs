@@ -7,6 +7,8 @@ pub enum LocationConfig {
     Fixed(Place),
     /// gpsd at `host:port`, such as [`GPSD_ADDRESS`].
     Gpsd(String),
+    /// GeoClue on the bus of the system.
+    GeoClue,
 }
 
 /// A position of the configuration.

@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::outage::Outage;
 use super::report::Report;
 use super::track::{Gone, Track};
 use crate::source::Wanted;
@@ -31,19 +32,6 @@ pub(super) async fn run(address: String, mut track: Track) {
     }
 }
 
-/// How long it is not there, for the back-off and for one warning only.
-#[derive(Default)]
-struct Outage {
-    failures: u32,
-}
-
-impl Outage {
-    fn delay(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY)
-    }
-}
-
 /// One connection, and the pause after it if it ended by itself.
 async fn visit(address: &str, track: &mut Track, outage: &mut Outage) -> Result<(), Gone> {
     let mut warned = false;
@@ -54,11 +42,10 @@ async fn visit(address: &str, track: &mut Track, outage: &mut Outage) -> Result<
         },
         Err(error) => error,
     };
-    outage.failures = outage.failures.saturating_add(1);
-    if outage.failures == 1 {
+    if outage.begins() {
         tracing::warn!(%error, "gpsd at {address} cannot be used; it is tried again");
     }
-    pause(outage.delay(), track).await
+    outage.pause(track).await
 }
 
 async fn connect(address: &str) -> io::Result<TcpStream> {
@@ -115,11 +102,11 @@ async fn listen(
         match report {
             Report::Nonsense(what) => warn_once(warned, what),
             Report::Fix(fix) => {
-                outage.failures = 0;
+                outage.end();
                 track.put(fix);
             }
             // Only a peer that speaks as gpsd does ends an outage.
-            Report::NoFix | Report::Other => outage.failures = 0,
+            Report::NoFix | Report::Other => outage.end(),
         }
     }
     Ok(Ended::Unwanted)
@@ -128,23 +115,6 @@ async fn listen(
 fn warn_once(warned: &mut bool, what: &str) {
     if !std::mem::replace(warned, true) {
         tracing::warn!("gpsd sends {what}; such lines are ignored");
-    }
-}
-
-/// Waits for `delay`, or a shorter one once somebody new wants a fix.
-async fn pause(delay: Duration, track: &mut Track) -> Result<(), Gone> {
-    let mut until = Instant::now() + delay;
-    loop {
-        tokio::select! {
-            () = sleep_until(until) => return Ok(()),
-            changed = track.changed() => {
-                changed?;
-                if track.wanted() == Wanted::No {
-                    return Ok(());
-                }
-                until = until.min(Instant::now() + FIRST_DELAY);
-            }
-        }
     }
 }
 
@@ -165,8 +135,6 @@ async fn pause_until(until: Instant, track: &mut Track) -> Result<(), Gone> {
 
 const WATCH: &[u8] = b"?WATCH={\"enable\":true,\"json\":true};\n";
 const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
-const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// Satellites in view make the longest lines, of a few KiB.
 const MAX_LINE: usize = 64 * 1024;
 /// Ten fixes a second of ten receivers, with their satellites, stay below it.

@@ -7,7 +7,9 @@
 
 mod config;
 mod fix;
+mod geoclue;
 mod gpsd;
+mod outage;
 mod report;
 mod track;
 mod velocity;
@@ -26,7 +28,7 @@ use crate::content;
 use crate::observed::Observed;
 use crate::source::Wanted;
 use crate::tasks::Tasks;
-use crate::{Answer, Object, ObjectMessage};
+use crate::{Answer, BusHandle, Object, ObjectMessage};
 use fix::Fix;
 use track::{Demand, Known, Track};
 
@@ -52,7 +54,7 @@ impl Location {
     ///
     /// # Panics
     /// Outside a tokio runtime, which its tasks need.
-    pub fn new(config: LocationConfig, out: mpsc::Sender<ObjectMessage>) -> Self {
+    pub fn new(config: LocationConfig, bus: BusHandle, out: mpsc::Sender<ObjectMessage>) -> Self {
         let definition = Arc::new(objects::LOCATION.clone());
         let mut tasks = Tasks::new(out.clone());
         let measure = || {
@@ -65,6 +67,11 @@ impl Location {
             LocationConfig::Gpsd(address) => {
                 let (source, track) = measure();
                 tasks.spawn(gpsd::run(address, track));
+                source
+            }
+            LocationConfig::GeoClue => {
+                let (source, track) = measure();
+                tasks.spawn(geoclue::run(bus, track));
                 source
             }
         };

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::properties::{self, Properties, value};
 use zbus::match_rule::MatchRule;
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedObjectPath, OwnedVariant};
@@ -30,7 +31,6 @@ pub(crate) struct Modem {
     pub(crate) cell: Option<i64>,
 }
 
-type Properties = HashMap<String, OwnedVariant>;
 type Interfaces = HashMap<String, Properties>;
 
 /// Asks for all modems.
@@ -45,10 +45,7 @@ pub(crate) async fn modems(bus: &Connection) -> zbus::Result<Vec<Modem>> {
         let mut known = describe(&interfaces);
         let bearers: Vec<OwnedObjectPath> = value(modem, "Bearers").unwrap_or_default();
         for bearer in bearers.iter().take(MAX_BEARERS) {
-            let reply = bus
-                .call_method(Some(NAME), bearer.as_str(), Some(PROPERTIES), "GetAll", &BEARER)
-                .await?;
-            let properties: Properties = reply.body().deserialize()?;
+            let properties = properties::all(bus, NAME, bearer.as_str(), BEARER).await?;
             if value(&properties, "Connected") == Some(true) {
                 known.links.extend(text(&properties, "Interface"));
                 let settings: Option<Properties> = value(&properties, "Properties");
@@ -102,11 +99,6 @@ fn property<T: TryFrom<OwnedVariant>>(
     name: &str,
 ) -> Option<T> {
     value(interfaces.get(interface)?, name)
-}
-
-/// A property, if it is there and of the right type.
-fn value<T: TryFrom<OwnedVariant>>(properties: &Properties, name: &str) -> Option<T> {
-    T::try_from(properties.get(name)?.clone()).ok()
 }
 
 /// A text that says something.
@@ -178,7 +170,6 @@ fn cell_of(location: &str) -> Option<(Option<i64>, Option<i64>)> {
 pub(crate) const NAME: &str = "org.freedesktop.ModemManager1";
 const PATH: &str = "/org/freedesktop/ModemManager1";
 const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const MODEM: &str = "org.freedesktop.ModemManager1.Modem";
 const MODEM_3GPP: &str = "org.freedesktop.ModemManager1.Modem.Modem3gpp";
 const SIGNAL: &str = "org.freedesktop.ModemManager1.Modem.Signal";

@@ -1,8 +1,29 @@
 //! Properties of services on D-Bus, read without starting the service.
 
+use std::collections::HashMap;
+
 use zbus::match_rule::MatchRule;
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedVariant};
+
+/// The properties of an interface, by name.
+pub(crate) type Properties = HashMap<String, OwnedVariant>;
+
+/// A property of these, if it is there and of the right type.
+pub(crate) fn value<T: TryFrom<OwnedVariant>>(properties: &Properties, name: &str) -> Option<T> {
+    T::try_from(properties.get(name)?.clone()).ok()
+}
+
+/// All properties of an interface now.
+pub(crate) async fn all(
+    bus: &Connection,
+    name: &str,
+    path: &str,
+    interface: &str,
+) -> zbus::Result<Properties> {
+    let reply = bus.call_method(Some(name), path, Some(PROPERTIES), "GetAll", &interface).await?;
+    reply.body().deserialize()
+}
 
 /// The value of a property now.
 pub(crate) async fn get<T>(
@@ -59,4 +80,5 @@ pub(crate) async fn has_owner(bus: &Connection, name: &str) -> zbus::Result<bool
 }
 
 const BUS: &str = "org.freedesktop.DBus";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+/// The interface that all objects have for them.
+pub(crate) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";

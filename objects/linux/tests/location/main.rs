@@ -1,5 +1,6 @@
-//! The Location object with a gpsd that does what the test says.
+//! The Location object with a gpsd and a GeoClue that do what the test says.
 
+mod geoclue;
 mod gpsd;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_model::{Code, Entry, Now, Path};
-use lwm2m_objects::{Location, LocationConfig, ObjectHost, ObjectMessage, Place};
+use lwm2m_objects::{BusHandle, Location, LocationConfig, ObjectHost, ObjectMessage, Place};
 use tokio::time::timeout;
 
 use crate::gpsd::{Gpsd, tpv};
@@ -16,9 +17,13 @@ use crate::gpsd::{Gpsd, tpv};
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 fn host(config: LocationConfig) -> ObjectHost {
+    host_on(config, BusHandle::absent())
+}
+
+fn host_on(config: LocationConfig, bus: BusHandle) -> ObjectHost {
     let now = Now { wall: Some(1_768_478_400_000), ..Now::default() };
     let mut host = ObjectHost::new(move || now);
-    host.add(Box::new(Location::new(config, host.sender())));
+    host.add(Box::new(Location::new(config, bus, host.sender())));
     host
 }
 
