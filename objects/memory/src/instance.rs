@@ -7,7 +7,7 @@ use lwm2m_model::{
 };
 
 use crate::defaults;
-use crate::limits::{MAX_RESOURCE_INSTANCES, check_length, cost};
+use crate::limits::{Limits, cost};
 
 /// The values of an instance, by Resource ID. What has no value, such as an
 /// executable resource, is not in it.
@@ -115,6 +115,7 @@ impl Instance {
     pub(crate) fn write(
         &mut self,
         definition: &ObjectDef,
+        limits: &Limits,
         target: &Path,
         mode: WriteMode,
         entries: &[Entry],
@@ -126,7 +127,7 @@ impl Instance {
             let Some(resource) = entry.path.resource_id() else { continue };
             match &entry.node {
                 Node::Value(value) => {
-                    check_length(value)?;
+                    limits.check_length(value)?;
                     self.set(resource, entry.path.resource_instance_id(), value.clone());
                 }
                 Node::Empty => {
@@ -134,10 +135,10 @@ impl Instance {
                 }
             }
             if let Some(Held::Multiple(values)) = self.0.get(&resource)
-                && values.len() > MAX_RESOURCE_INSTANCES
+                && values.len() > limits.resource_instances
             {
-                let reason =
-                    format!("{}: {MAX_RESOURCE_INSTANCES} instances are the limit", entry.path);
+                let limit = limits.resource_instances;
+                let reason = format!("{}: {limit} instances are the limit", entry.path);
                 return Err(RequestError::new(Code::UNAUTHORIZED, reason));
             }
         }

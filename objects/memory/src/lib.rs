@@ -10,5 +10,5 @@ mod limits;
 mod object;
 mod test_object;
 
-pub use limits::{MAX_BYTES, MAX_INSTANCES, MAX_RESOURCE_INSTANCES, MAX_VALUE};
+pub use limits::{Limits, MAX_BYTES, MAX_INSTANCES, MAX_RESOURCE_INSTANCES, MAX_VALUE};
 pub use object::MemoryObject;

@@ -10,18 +10,17 @@ use lwm2m_model::{
 
 use crate::defaults;
 use crate::instance::{Instance, held};
-use crate::limits::{MAX_BYTES, MAX_INSTANCES, full};
+use crate::limits::{Limits, full};
 use crate::test_object::{self, Dice};
 
 /// An object whose instances and values are held in memory.
 ///
-/// Every resource of its definition is there for servers, within [`MAX_INSTANCES`],
-/// [`MAX_RESOURCE_INSTANCES`](crate::MAX_RESOURCE_INSTANCES),
-/// [`MAX_VALUE`](crate::MAX_VALUE) and [`MAX_BYTES`]; an Execute is accepted and does
-/// nothing, unless it is the test object 3442.
+/// Every resource of its definition is there for servers, within its [`Limits`]; an
+/// Execute is accepted and does nothing, unless it is the test object 3442.
 #[derive(Debug, Clone)]
 pub struct MemoryObject {
     definition: Arc<ObjectDef>,
+    limits: Limits,
     instances: BTreeMap<u16, Instance>,
     /// What all instances cost.
     bytes: usize,
@@ -32,8 +31,13 @@ pub struct MemoryObject {
 impl MemoryObject {
     /// An object without instances.
     pub fn new(definition: Arc<ObjectDef>) -> Self {
+        Self::limited(definition, Limits::default())
+    }
+
+    /// An object without instances that holds no more than this.
+    pub fn limited(definition: Arc<ObjectDef>, limits: Limits) -> Self {
         let dice = Dice::new(definition.id.into());
-        Self { definition, instances: BTreeMap::new(), bytes: 0, dice }
+        Self { definition, limits, instances: BTreeMap::new(), bytes: 0, dice }
     }
 
     /// Its definition.
@@ -161,12 +165,12 @@ impl MemoryObject {
             return Err(not_found(path));
         };
         let mut values = values.clone();
-        values.write(&self.definition, path, mode, entries)?;
+        values.write(&self.definition, &self.limits, path, mode, entries)?;
         self.take_over(BTreeMap::from([(id, values)]))
     }
 
     fn create(&mut self, instances: &[u16], entries: &[Entry]) -> CallResult {
-        if self.instances.len() + instances.len() > MAX_INSTANCES {
+        if self.instances.len() + instances.len() > self.limits.instances {
             return Err(full("another instance"));
         }
         let mut made = BTreeMap::new();
@@ -181,7 +185,7 @@ impl MemoryObject {
             let end = own.partition_point(|entry| at.contains(&entry.path));
             let own = own.get(..end).unwrap_or_default();
             let mut values = Instance::default();
-            values.write(&self.definition, &at, WriteMode::Partial, own)?;
+            values.write(&self.definition, &self.limits, &at, WriteMode::Partial, own)?;
             values.complete(&self.definition)?;
             made.insert(*id, values);
         }
@@ -213,7 +217,7 @@ impl MemoryObject {
             instances.keys().filter_map(|id| self.instances.get(id)).map(Instance::cost).sum();
         let after: usize = instances.values().map(Instance::cost).sum();
         // What makes nothing larger is always allowed.
-        if after > before && self.bytes - before + after > MAX_BYTES {
+        if after > before && self.bytes - before + after > self.limits.bytes {
             return Err(full("more values"));
         }
         for (id, values) in instances {

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
-use lwm2m_memory::{MAX_BYTES, MAX_INSTANCES, MAX_RESOURCE_INSTANCES, MAX_VALUE, MemoryObject};
+use lwm2m_memory::{
+    Limits, MAX_BYTES, MAX_INSTANCES, MAX_RESOURCE_INSTANCES, MAX_VALUE, MemoryObject,
+};
 use lwm2m_model::{
     Arguments, Code, DataType as T, Entry, ObjectDef, Operations as O, Path, Range, ResourceDef,
     Value, Version, WriteMode,
@@ -199,6 +201,23 @@ fn an_execute_needs_an_instance() {
     let arguments = || CallOperation::Execute(Arguments::parse("0='x',3").unwrap());
     assert_eq!(call(&mut object, "/0/3", arguments()), Ok(CallReply::Done));
     assert_eq!(code(call(&mut object, "/1/3", arguments())), Code::NOT_FOUND);
+}
+
+#[test]
+fn an_object_may_hold_less_than_others() {
+    let limits = Limits { instances: 2, resource_instances: 3, value: 4, bytes: 1000 };
+    let mut object = MemoryObject::limited(Arc::new(definition()), limits);
+    for id in 0..2 {
+        let made = create(&mut object, &[id], &[text(&format!("/{id}/0"), "four")]);
+        assert_eq!(made, Ok(CallReply::Done));
+    }
+    let third = create(&mut object, &[2], &[text("/2/0", "x")]);
+    assert_eq!(code(third), Code::INTERNAL_SERVER_ERROR);
+    let long = write(&mut object, "/0/1", WriteMode::Partial, &[text("/0/1", "fives")]);
+    assert_eq!(code(long), Code::BAD_REQUEST);
+    let many: Vec<Entry> = (0..4).map(|id| number(&format!("/0/5/{id}"), 1)).collect();
+    let many = write(&mut object, "/0/5", WriteMode::Partial, &many);
+    assert_eq!(code(many), Code::UNAUTHORIZED);
 }
 
 #[test]
