@@ -13,6 +13,7 @@ mod device;
 pub mod durable;
 mod event_log;
 mod host;
+mod kept;
 mod location;
 mod lock_and_wipe;
 pub mod machine_id;
@@ -32,6 +33,9 @@ pub use connectivity::ConnectivityMonitoring;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};
 pub use event_log::EventLog;
 pub use host::{CALL_TIME_LIMIT, ObjectHost, QUEUE_LIMIT};
+pub use kept::{
+    AppDataConfig, Keeping, KeptObject, MAX_APP_DATA, MAX_IDENTITIES, app_data, portfolio,
+};
 pub use location::{
     GPSD_ADDRESS, Location, LocationConfig, MAX_ALTITUDE, MAX_LATITUDE, MAX_LONGITUDE, Place,
 };
