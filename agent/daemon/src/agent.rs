@@ -340,6 +340,9 @@ impl Agent {
         } else {
             log_event(event, self.now.boot);
         }
+        if matches!(event, Event::FactoryReset) {
+            self.objects.forget();
+        }
         (self.events)(event);
     }
 

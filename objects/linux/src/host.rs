@@ -117,6 +117,11 @@ impl ObjectHost {
         }
     }
 
+    /// Has all objects forget what servers have written.
+    pub fn forget(&mut self) {
+        self.objects.values_mut().for_each(|slot| slot.object.forget());
+    }
+
     /// Waits for the next message: the answer to a call, or news of an object.
     ///
     /// Cancel safe: a message is taken only when it is returned.

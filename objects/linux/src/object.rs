@@ -31,6 +31,9 @@ pub trait Object {
     ///
     /// Values without an event source are sampled every `interval`.
     fn watch(&mut self, path: &Path, interval: Option<Duration>);
+
+    /// Forgets what servers have written, for good: the device goes on as it is configured.
+    fn forget(&mut self) {}
 }
 
 /// How an object takes a call.

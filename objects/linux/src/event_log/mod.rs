@@ -41,6 +41,8 @@ struct Shared {
     roots: Roots,
     path: PathBuf,
     record: Mutex<Record>,
+    /// Held while a record is written: a call that the host has given up may still go on.
+    keeping: tokio::sync::Mutex<()>,
     out: mpsc::Sender<ObjectMessage>,
 }
 
@@ -56,7 +58,8 @@ impl EventLog {
         let (interval, seen) = watch::channel(None);
         let mut tasks = Tasks::new(out.clone());
         tasks.spawn(watcher::run(roots.clone(), seen, out.clone()));
-        let shared = Arc::new(Shared { roots, path, record, out });
+        let keeping = tokio::sync::Mutex::new(());
+        let shared = Arc::new(Shared { roots, path, record, keeping, out });
         Self { shared, observed: Observed::default(), interval, tasks }
     }
 
@@ -94,8 +97,7 @@ impl EventLog {
         self.tasks.spawn(async move {
             let result = shared.keep(record).await;
             if result.is_ok() {
-                let changed = ObjectMessage::Changed(Path::instance(EVENT_LOG.id, 0));
-                let _ = shared.out.send(changed).await;
+                shared.tell().await;
             }
             let _ = shared.out.send(ObjectMessage::Reply { call, result }).await;
         });
@@ -192,8 +194,15 @@ impl Shared {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says that something of the object may differ.
+    async fn tell(&self) {
+        let changed = ObjectMessage::Changed(Path::instance(EVENT_LOG.id, 0));
+        let _ = self.out.send(changed).await;
+    }
+
     /// Makes a record durable, and then what counts.
     async fn keep(&self, record: Record) -> CallResult {
+        let _alone = self.keeping.lock().await;
         let (path, kept) = (self.path.clone(), record.clone());
         let saved = spawn_blocking(move || kept.save(&path)).await;
         match saved.unwrap_or_else(|error| Err(error.into())) {
@@ -308,6 +317,18 @@ impl Object for EventLog {
         let news = [resource::DATA, resource::STATUS].map(self::path);
         let interval = news.iter().filter_map(|path| self.observed.interval(path)).min();
         self.interval.send_if_modified(|known| std::mem::replace(known, interval) != interval);
+    }
+
+    /// # Panics
+    /// Outside a tokio runtime.
+    fn forget(&mut self) {
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move {
+            // What failed is in the log.
+            if shared.keep(Record::default()).await.is_ok() {
+                shared.tell().await;
+            }
+        });
     }
 }
 

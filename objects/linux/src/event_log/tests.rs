@@ -139,6 +139,10 @@ async fn a_class_shows_what_belongs_to_it() {
     assert_eq!(world.write("/20/0/4015", 1).await, Err(Code::BAD_REQUEST));
     let mut world = world.restart();
     assert_eq!(world.messages().await, ["the fan burns"], "kept");
+    world.host.forget();
+    assert_eq!(world.host.next().await, ObjectMessage::Changed(Path::instance(20, 0)));
+    let mut world = world.restart();
+    assert_eq!(world.messages().await.len(), ENTRIES.len(), "forgotten");
 }
 
 /// OBJ-107.

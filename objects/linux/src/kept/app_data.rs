@@ -48,6 +48,7 @@ pub fn app_data(
 ) -> KeptObject {
     let limits = Limits { value: config.limit.min(MAX_APP_DATA), ..LIMITS };
     let mut object = MemoryObject::limited(Arc::new(definition()), limits);
+    let empty = object.clone();
     let file = match config.keeping {
         Keeping::Disk => {
             let file = KeptFile::new(state, "binary-app-data", Vec::new());
@@ -56,7 +57,7 @@ pub fn app_data(
         }
         Keeping::Memory => None,
     };
-    KeptObject::new(object, file, out)
+    KeptObject::new(object, empty, file, out)
 }
 
 /// The registry writes the ranges of integers in bytes, `1 bytes`, which no other does.

@@ -31,6 +31,8 @@ pub struct KeptObject {
 
 struct Shared {
     object: Mutex<MemoryObject>,
+    /// The object as it is configured.
+    configured: MemoryObject,
     /// Held while a change is made: a call that the host has given up may still go on.
     changing: tokio::sync::Mutex<()>,
     /// `None`: nothing outlives the agent.
@@ -39,10 +41,17 @@ struct Shared {
 }
 
 impl KeptObject {
-    fn new(object: MemoryObject, file: Option<KeptFile>, out: mpsc::Sender<ObjectMessage>) -> Self {
+    /// An object with the values of its `file`, if there is one, which is `configured`
+    /// without them.
+    fn new(
+        object: MemoryObject,
+        configured: MemoryObject,
+        file: Option<KeptFile>,
+        out: mpsc::Sender<ObjectMessage>,
+    ) -> Self {
         let object = Mutex::new(object);
         let changing = tokio::sync::Mutex::new(());
-        let shared = Arc::new(Shared { object, changing, file, out: out.clone() });
+        let shared = Arc::new(Shared { object, configured, changing, file, out: out.clone() });
         Self { shared, tasks: Tasks::new(out) }
     }
 }
@@ -57,6 +66,27 @@ impl Shared {
         let _alone = self.changing.lock().await;
         let mut object = self.object().clone();
         let reply = object.call(call)?;
+        self.keep(object).await?;
+        Ok(reply)
+    }
+
+    async fn forget(self: &Arc<Self>) -> Result<(), RequestError> {
+        let _alone = self.changing.lock().await;
+        self.keep(self.configured.clone()).await
+    }
+
+    async fn tell_instances(&self) {
+        let (definition, instances) = {
+            let object = self.object();
+            (Arc::clone(object.definition()), object.instances())
+        };
+        let message = ObjectMessage::Object { definition, instances, streams: Vec::new() };
+        // Without a host nobody wants to know.
+        let _ = self.out.send(message).await;
+    }
+
+    /// Makes an object durable, and then what counts.
+    async fn keep(self: &Arc<Self>, mut object: MemoryObject) -> Result<(), RequestError> {
         let keeping = self.clone();
         let kept = spawn_blocking(move || {
             let saved = keeping.file.as_ref().map_or(Ok(()), |file| file.save(&mut object));
@@ -65,7 +95,7 @@ impl Shared {
         match kept.await.unwrap_or_else(|error| Err(error.into())) {
             Ok(object) => {
                 *self.object() = object;
-                Ok(reply)
+                Ok(())
             }
             Err(error) => {
                 tracing::error!("object {}: {error}", self.object().definition().id);
@@ -103,12 +133,7 @@ impl Object for KeptObject {
             let result = shared.change(&call).await;
             if changes_instances && result.is_ok() {
                 // The host may have given up the call; the instances are there all the same.
-                let (definition, instances) = {
-                    let object = shared.object();
-                    (Arc::clone(object.definition()), object.instances())
-                };
-                let message = ObjectMessage::Object { definition, instances, streams: Vec::new() };
-                let _ = shared.out.send(message).await;
+                shared.tell_instances().await;
             }
             // Without a host nobody waits for the answer.
             let _ = shared.out.send(ObjectMessage::Reply { call: call.id, result }).await;
@@ -118,6 +143,20 @@ impl Object for KeptObject {
 
     /// Nothing changes unless somebody asks for it.
     fn watch(&mut self, _path: &Path, _interval: Option<Duration>) {}
+
+    /// # Panics
+    /// Outside a tokio runtime.
+    fn forget(&mut self) {
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move {
+            // What failed is in the log.
+            if shared.forget().await.is_ok() {
+                shared.tell_instances().await;
+                let object = Path::object(shared.configured.definition().id);
+                let _ = shared.out.send(ObjectMessage::Changed(object)).await;
+            }
+        });
+    }
 }
 
 #[cfg(test)]

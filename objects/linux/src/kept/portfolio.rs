@@ -28,19 +28,25 @@ pub fn portfolio(
     let resources = Cow::Owned(resources.cloned().collect());
     let definition = ObjectDef { resources, ..PORTFOLIO.clone() };
     let mut object = MemoryObject::limited(Arc::new(definition), LIMITS);
+    let mut configured = object.clone();
+    name(&mut configured, &identities);
     let file = KeptFile::new(state, "portfolio", identities.clone());
     match file.load(&mut object) {
         Found::Current => {}
-        Found::Nothing | Found::Outdated => {
-            object.remove(&Path::instance(PORTFOLIO.id, 0));
-            for (id, identity) in (0..).zip(identities) {
-                if let Ok(path) = Path::resource(PORTFOLIO.id, 0, IDENTITY).child(id) {
-                    object.set(&path, Value::String(identity));
-                }
-            }
+        Found::Nothing => object = configured.clone(),
+        Found::Outdated => name(&mut object, &identities),
+    }
+    KeptObject::new(object, configured, Some(file), out)
+}
+
+/// Gives instance 0 the configured identities and no other.
+fn name(object: &mut MemoryObject, identities: &[String]) {
+    object.remove(&Path::instance(PORTFOLIO.id, 0));
+    for (id, identity) in (0..).zip(identities) {
+        if let Ok(path) = Path::resource(PORTFOLIO.id, 0, IDENTITY).child(id) {
+            object.set(&path, Value::String(identity.clone()));
         }
     }
-    KeptObject::new(object, Some(file), out)
 }
 
 const IDENTITY: u16 = 0;

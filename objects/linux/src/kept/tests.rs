@@ -109,6 +109,21 @@ async fn identities_are_as_configured_until_a_server_writes_them() {
 }
 
 #[tokio::test]
+async fn what_was_written_is_forgotten_for_good() {
+    let state = tempfile::tempdir().unwrap();
+    let mut world = World::portfolio(&["host-1"], &state);
+    assert_eq!(world.write("/16/0/0/0", &[("/16/0/0/0", text("other"))]).await, DONE);
+    assert_eq!(world.create(3, &[("/16/3/0/0", text("of a server"))]).await, DONE);
+    world.host.forget();
+    let ObjectMessage::Object { instances, .. } = world.host.next().await else { panic!() };
+    assert_eq!(instances, [0]);
+    assert_eq!(world.host.next().await, ObjectMessage::Changed(Path::object(16)));
+    assert_eq!(world.read().await, ["/16/0/0/0=host-1"]);
+    let mut world = World::portfolio(&["host-1"], &state);
+    assert_eq!(world.read().await, ["/16/0/0/0=host-1"]);
+}
+
+#[tokio::test]
 async fn there_is_no_authentication_in_a_portfolio() {
     let state = tempfile::tempdir().unwrap();
     let mut world = World::portfolio(&["host-1"], &state);
