@@ -8,7 +8,7 @@ use lwm2m_bus::{in_words, lifetime_in_words};
 use lwm2m_engine::Account;
 use lwm2m_firmware::Downgrade;
 use lwm2m_model::objects;
-use lwm2m_objects::LocationConfig;
+use lwm2m_objects::{Keeping, LocationConfig};
 use lwm2m_security::KeySource;
 
 use crate::config::{
@@ -140,6 +140,20 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
                 line(&format!("  {name}"), targets.join(", "));
             }
         }
+    }
+    if !config.portfolio.is_empty() {
+        let object = &objects::PORTFOLIO;
+        line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
+        line("  identities", config.portfolio.join(", "));
+    }
+    if let Some(data) = &config.binary_app_data {
+        let object = &objects::BINARY_APP_DATA_CONTAINER;
+        line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
+        let kept = match data.keeping {
+            Keeping::Disk => "kept on the disk",
+            Keeping::Memory => "gone with the agent",
+        };
+        line("  data", format!("{} bytes at most, {kept}", data.limit));
     }
     if config.event_log == EventLogSource::Journal {
         let object = &objects::EVENT_LOG;
@@ -417,6 +431,25 @@ objects: {firmware: {backend: rauc, streaming: true}}
 ";
         let report = Files::new(&[("lwm2md.yaml", text)]).check(MACHINE).unwrap();
         let expected = "\n  streaming    http and https, by RAUC 1.9 or later\n  fetches by";
+        assert!(report.contains(expected), "{report}");
+    }
+
+    #[test]
+    fn objects_that_are_off_by_default_are_told() {
+        let text = "\
+servers:
+  - {short_server_id: 103, uri: 'coap://10.0.0.2', security: {mode: nosec}}
+objects: {portfolio: [host-1, ACME], binary_app_data: {persistent: false}, event_log: journal}
+";
+        let report = Files::new(&[("lwm2md.yaml", text)]).check(MACHINE).unwrap();
+        let expected = "
+object 16      Portfolio 1.0
+  identities   host-1, ACME
+object 19      BinaryAppDataContainer 1.0
+  data         4096 bytes at most, gone with the agent
+object 20      Event Log 2.1
+  source       the journal of the system
+";
         assert!(report.contains(expected), "{report}");
     }
 

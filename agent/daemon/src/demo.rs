@@ -157,6 +157,8 @@ fn agent(
         sensors: Sensors::default(),
         location: None,
         lock_and_wipe: None,
+        portfolio: Vec::new(),
+        binary_app_data: None,
         event_log: EventLogSource::None,
     };
     objects::add(&mut objects, settings, &place);

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use lwm2m_objects::{
-    BusHandle, ConnectivityMonitoring, ConnectivityStatistics, Device, DeviceConfig, EventLog,
-    Location, LocationConfig, LockAndWipe, LockAndWipeConfig, ObjectHost, Roots, sensors,
+    AppDataConfig, BusHandle, ConnectivityMonitoring, ConnectivityStatistics, Device, DeviceConfig,
+    EventLog, Location, LocationConfig, LockAndWipe, LockAndWipeConfig, ObjectHost, Roots,
+    app_data, portfolio, sensors,
 };
 
 use crate::config::{EventLogSource, Sensors};
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) sensors: Sensors,
     pub(crate) location: Option<LocationConfig>,
     pub(crate) lock_and_wipe: Option<LockAndWipeConfig>,
+    pub(crate) portfolio: Vec<String>,
+    pub(crate) binary_app_data: Option<AppDataConfig>,
     pub(crate) event_log: EventLogSource,
 }
 
@@ -44,6 +47,12 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     objects.add(Box::new(ConnectivityStatistics::new((*roots).clone(), state, out)));
     if let Some(targets) = settings.lock_and_wipe {
         objects.add(Box::new(LockAndWipe::new(targets, state, bus.clone(), objects.sender())));
+    }
+    if !settings.portfolio.is_empty() {
+        objects.add(Box::new(portfolio(settings.portfolio, state, objects.sender())));
+    }
+    if let Some(config) = &settings.binary_app_data {
+        objects.add(Box::new(app_data(config, state, objects.sender())));
     }
     if settings.event_log == EventLogSource::Journal {
         objects.add(Box::new(EventLog::new((*roots).clone(), state, objects.sender())));

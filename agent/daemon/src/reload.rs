@@ -2,7 +2,7 @@
 
 use crate::cli::Cli;
 use crate::config::{DownloadSettings, EventLogSource, FirmwareSettings, Sensors, Server};
-use lwm2m_objects::{DeviceConfig, LocationConfig, LockAndWipeConfig};
+use lwm2m_objects::{AppDataConfig, DeviceConfig, LocationConfig, LockAndWipeConfig};
 use lwm2m_transport::LinkSecurity;
 use tracing::{error, info, warn};
 
@@ -18,6 +18,8 @@ pub(crate) struct Fixed {
     sensors: Sensors,
     location: Option<LocationConfig>,
     lock_and_wipe: Option<LockAndWipeConfig>,
+    portfolio: Vec<String>,
+    binary_app_data: Option<AppDataConfig>,
     event_log: EventLogSource,
     firmware: FirmwareSettings,
     downloads: DownloadSettings,
@@ -33,6 +35,8 @@ impl Fixed {
             sensors: loaded.config.sensors,
             location: loaded.config.location.clone(),
             lock_and_wipe: loaded.config.lock_and_wipe.clone(),
+            portfolio: loaded.config.portfolio.clone(),
+            binary_app_data: loaded.config.binary_app_data.clone(),
             event_log: loaded.config.event_log,
             firmware: loaded.config.firmware.clone(),
             downloads: loaded.config.downloads.clone(),
@@ -49,6 +53,8 @@ impl Fixed {
             ("objects.sensors", loaded.config.sensors != self.sensors),
             ("objects.location", loaded.config.location != self.location),
             ("objects.lock_and_wipe", loaded.config.lock_and_wipe != self.lock_and_wipe),
+            ("objects.portfolio", loaded.config.portfolio != self.portfolio),
+            ("objects.binary_app_data", loaded.config.binary_app_data != self.binary_app_data),
             ("objects.event_log", loaded.config.event_log != self.event_log),
             (
                 "objects.firmware",

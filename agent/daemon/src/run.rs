@@ -108,6 +108,8 @@ async fn serve(
         sensors: loaded.config.sensors,
         location: loaded.config.location.clone(),
         lock_and_wipe: loaded.config.lock_and_wipe.clone(),
+        portfolio: loaded.config.portfolio.clone(),
+        binary_app_data: loaded.config.binary_app_data.clone(),
         event_log: loaded.config.event_log,
     };
     objects::add(&mut objects, settings, &place);

@@ -1,6 +1,6 @@
 //! The keys of the configuration: the one place that lists them.
 
-use lwm2m_objects::{MAX_ALTITUDE, MAX_LATITUDE, MAX_LONGITUDE};
+use lwm2m_objects::{MAX_ALTITUDE, MAX_APP_DATA, MAX_LATITUDE, MAX_LONGITUDE};
 use lwm2m_security::MAX_IDENTITY;
 
 use super::shape::Built::{Here, NotYet};
@@ -108,6 +108,8 @@ const OBJECTS: &[Field] = &[
     field("location", Shape::Map(LOCATION), Optional, Here, "Object 6, which is there only with a source"),
     field("sensors", Shape::Boolean, Optional, Here, "Objects 3301, 3303, 3304, 3315, 3316, 3317 and 3328 of the sensors of the system, false by default"),
     field("lock_and_wipe", Shape::Map(LOCK_AND_WIPE), Optional, Here, "Object 8, which is there only with a target"),
+    field("portfolio", Shape::List(&TEXT), Optional, Here, "Identities of Object 16, which is there only with one"),
+    field("binary_app_data", Shape::Map(APP_DATA), Optional, Here, "Object 19, which is there only if this is, however empty"),
     field("event_log", Shape::Choice(LOGS), Optional, Here, "What Object 20 shows, none by default, which means no such object"),
     field("firmware", Shape::Map(FIRMWARE), Optional, Here, "Object 5, which is there only with a back end"),
 ];
@@ -125,6 +127,12 @@ const LOCATION: &[Field] = &[
 const LOCK_AND_WIPE: &[Field] = &[
     field("lock", Shape::List(&TEXT), Optional, Here, "What State locks: files in /usr/lib/lwm2md/locks.d"),
     field("wipe", Shape::List(&TEXT), Optional, Here, "What Wipe may erase: files in /usr/lib/lwm2md/locks.d"),
+];
+
+#[rustfmt::skip] // a table: one row a key
+const APP_DATA: &[Field] = &[
+    field("limit", Shape::Integer { min: 1, max: MAX_APP_DATA as u64 }, Optional, Here, "Bytes of one Data at most, 4096 by default"),
+    field("persistent", Shape::Boolean, Optional, Here, "Whether the data outlives the agent, true by default; each change is written to the disk then"),
 ];
 
 const LOGS: &[Word] = &[word("journal", Here), word("none", Here)];

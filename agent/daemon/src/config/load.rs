@@ -18,7 +18,7 @@ use super::{
     Config, DEFAULT_TRIAL, DeviceSettings, DownloadSettings, EventLogSource, FirmwareSettings,
     Installer, Sensors, Server, TextSource,
 };
-use super::{location, lock_and_wipe};
+use super::{app_data, location, lock_and_wipe, portfolio};
 
 /// The files of a configuration in the order in which they are merged: `main`,
 /// then the `*.yaml` of the directory `conf.d` beside it by name.
@@ -116,6 +116,9 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
     let location = location.and_then(|node| location::location(node, errors));
     let lock_and_wipe = tree.get("objects").and_then(|objects| objects.get("lock_and_wipe"));
     let lock_and_wipe = lock_and_wipe.and_then(|node| lock_and_wipe::targets(node, errors));
+    let portfolio = tree.get("objects").and_then(|objects| objects.get("portfolio"));
+    let portfolio = portfolio.map(|node| portfolio::identities(node, errors)).unwrap_or_default();
+    let binary_app_data = tree.get("objects").and_then(|objects| objects.get("binary_app_data"));
     let firmware = firmware(tree, errors);
     let downloads = downloads(tree, errors);
     errors.is_empty().then(|| Config {
@@ -131,6 +134,8 @@ fn build(tree: &Node, paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Optio
         sensors: sensors(tree),
         location,
         lock_and_wipe,
+        portfolio,
+        binary_app_data: binary_app_data.map(app_data::app_data),
         event_log: event_log(tree),
         firmware,
         downloads,

@@ -8,10 +8,12 @@
 //! Keys are only named here ([`KeySource`]); `credentials` fetches them.
 
 mod account;
+mod app_data;
 mod keys;
 mod load;
 mod location;
 mod lock_and_wipe;
+mod portfolio;
 mod position;
 mod schema;
 mod shape;
@@ -25,7 +27,7 @@ use lwm2m_engine::{Account, EngineConfig};
 use lwm2m_firmware::{DEFAULT_PATIENCE, Downgrade, ScriptName};
 use lwm2m_model::Version;
 use lwm2m_model::record::BootId;
-use lwm2m_objects::{LocationConfig, LockAndWipeConfig};
+use lwm2m_objects::{AppDataConfig, LocationConfig, LockAndWipeConfig};
 use lwm2m_security::KeySource;
 use lwm2m_transport::Origin;
 
@@ -55,6 +57,10 @@ pub struct Config {
     pub location: Option<LocationConfig>,
     /// What servers may lock and wipe; `None` without a target.
     pub lock_and_wipe: Option<LockAndWipeConfig>,
+    /// What instance 0 of Object 16 begins with; there is none without.
+    pub portfolio: Vec<String>,
+    /// What Object 19 may hold; there is none without.
+    pub binary_app_data: Option<AppDataConfig>,
     /// What Object 20 shows; there is none without.
     pub event_log: EventLogSource,
     /// Settings of Object 5.

@@ -20,3 +20,4 @@ mod start;
 mod status;
 mod stop;
 mod support;
+mod written;
