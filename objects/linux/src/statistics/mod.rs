@@ -28,7 +28,7 @@ use crate::content::{self, Content};
 use crate::observed::Observed;
 use crate::tasks::Tasks;
 use crate::{Answer, Object, ObjectMessage, Roots};
-use collection::Kept;
+use collection::{Collection, Kept};
 use collector::{Collector, Shared};
 use gauge::{Gauge, Kernel};
 use record::Keeper;
@@ -201,6 +201,14 @@ impl Object for ConnectivityStatistics {
         self.observed.set(path, interval);
         let interval = COUNTED.iter().filter_map(|id| self.observed.interval(&resource(*id))).min();
         self.interval.send_if_modified(|known| std::mem::replace(known, interval) != interval);
+    }
+
+    /// # Panics
+    /// Outside a tokio runtime.
+    fn forget(&mut self) {
+        self.shared.collection.send_replace(Collection::default());
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move { shared.keep().await });
     }
 }
 

@@ -10,6 +10,7 @@ use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_model::{Arguments, Code, Entry, Now, Path, Value, WriteMode};
 use tokio::time::{Instant, advance, timeout};
 
+use super::collection::Collection;
 use super::gauge::{Gauge, Reading};
 use super::record::Keeper;
 use super::{COUNTED, ConnectivityStatistics, resource};
@@ -217,4 +218,19 @@ async fn a_kernel_that_does_not_answer_is_not_a_kernel_without_traffic() {
     kernel.fails.store(false, Ordering::Relaxed);
     kernel.carry(1_000);
     assert_eq!(integer(&mut host, "/7/0/2").await, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_factory_reset_leaves_nothing_of_a_collection() {
+    let (place, kernel) = (Place::new(), MadeUp::new(5_000));
+    let mut host = place.agent(&kernel);
+    set_period(&mut host, 60).await.unwrap();
+    execute(&mut host, "/7/0/6").await.unwrap();
+    kernel.carry(3_000);
+    assert_eq!(integer(&mut host, "/7/0/2").await, 3);
+    host.forget();
+    pass(&mut host, 1).await;
+    kernel.carry(3_000);
+    assert_eq!((integer(&mut host, "/7/0/2").await, integer(&mut host, "/7/0/8").await), (0, 0));
+    assert_eq!(place.keeper().load(), Collection::default());
 }
