@@ -49,8 +49,9 @@ impl Watcher {
             if !watched.any {
                 (last, next) = (None, None);
             } else if last.is_none() {
-                // After the watch is open: nothing can change unseen.
-                last = Some(self.look());
+                // What changed between the answer to the Observe and the opening of the
+                // watch nobody has told: the first look names all.
+                (last, next) = (Some(Contents::new()), Some(Instant::now()));
             }
             let sample = watched.sampled.map(|interval| Instant::now() + interval);
             next = [next, sample].into_iter().flatten().min();
