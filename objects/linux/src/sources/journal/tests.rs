@@ -255,4 +255,21 @@ fn a_damaged_file_harms_nobody() {
     }
 }
 
+/// Sizes that no sum survives, in the one place where entries are counted.
+#[test]
+fn an_array_is_no_longer_than_its_file() {
+    let system = System::new();
+    let Some(path) = system.file("system.journal", &[(1, "x")], &["--compress=no"]) else { return };
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let mut offset = [0; 8];
+    file.read_exact_at(&mut offset, 176).unwrap();
+    let array = u64::from_le_bytes(offset);
+    file.write_all_at(&u64::MAX.to_le_bytes(), 152).unwrap();
+    file.write_all_at(&u64::MAX.to_le_bytes(), array + 8).unwrap();
+    file.write_all_at(&array.to_le_bytes(), array + 16).unwrap();
+    let length = file.metadata().unwrap().len();
+    assert!(mark(&system.roots).unwrap().1 <= length / 4);
+    newest_first(&system.roots, 0, |_| ControlFlow::Continue(())).unwrap();
+}
+
 const HEADER_END: u64 = 272;
