@@ -4,7 +4,9 @@
 //! 1. When the bus is there, listen to the owners and the properties of both.
 //! 2. Ask those that run; a service is never started for a Read.
 //! 3. On a signal ask again, and say `Changed` if the answer differs.
-//! 4. What a service said is forgotten when it goes, everything with the bus.
+//! 4. The zone is forgotten when timedated goes, or the bus: the link that it writes is
+//!    there to read. The failed units stay: a systemd that starts anew, and a bus that
+//!    does, make no unit well.
 //! 5. An answer during which a Write has set the zone is not taken: we ask again.
 
 use tokio::sync::{mpsc, watch};
@@ -16,13 +18,13 @@ use crate::ObjectMessage;
 use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
 use crate::sources::{properties, systemd1, timedate1, timezone};
 
-/// The answers of the moment; `None` if nobody is there to ask.
+/// The answers of the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Facts {
-    /// The zone in force, as timedated says.
+    /// The zone in force, as timedated says; `None` if it is not there to ask.
     pub(super) time_zone: Option<String>,
-    /// Units that have failed, as systemd says.
-    pub(super) failed_units: Option<u32>,
+    /// Units that have failed, as systemd said last; 0 until it has said it.
+    pub(super) failed_units: u32,
     /// How often this object has set the zone: what timedated said before is old.
     pub(super) zone_writes: u32,
 }
@@ -36,10 +38,8 @@ pub(super) async fn keep(
     let (facts, out) = (&facts, &out);
     let listen = |bus| async move { listen(&bus, facts, out).await };
     let forget = || async {
-        for forgotten in [Fact::TimeZone(None), Fact::FailedUnits(None)] {
-            // Without a host nobody needs to know.
-            let _ = publish(facts, out, forgotten).await;
-        }
+        // Without a host nobody needs to know.
+        let _ = publish(facts, out, Fact::TimeZone(None)).await;
     };
     bus.listen_on_each(listen, forget).await;
 }
@@ -58,7 +58,8 @@ async fn listen(
     let zone_now = || current(facts, || ask_zone(bus));
     let failed = ask_units(bus).await;
     // The zone last, and taken first: a Write must not come in between.
-    let mut news = vec![zone_now().await, failed];
+    let mut news = vec![zone_now().await];
+    news.extend(failed);
     loop {
         for fact in news.drain(..) {
             if publish(facts, out, fact).await.is_err() {
@@ -67,8 +68,8 @@ async fn listen(
         }
         // A malformed signal counts too: what follows is a question.
         let fact = tokio::select! {
-            Some(_) = next_message(&mut zone_owner) => zone_now().await,
-            Some(_) = next_message(&mut zone) => zone_now().await,
+            Some(_) = next_message(&mut zone_owner) => Some(zone_now().await),
+            Some(_) = next_message(&mut zone) => Some(zone_now().await),
             Some(_) = next_message(&mut units_owner) => {
                 // Another systemd than before knows of no subscription.
                 subscribe(bus).await;
@@ -77,7 +78,7 @@ async fn listen(
             Some(_) = next_message(&mut units) => ask_units(bus).await,
             else => return Ok(()),
         };
-        news.push(fact);
+        news.extend(fact);
     }
 }
 
@@ -85,7 +86,7 @@ async fn listen(
 #[derive(Debug, PartialEq)]
 enum Fact {
     TimeZone(Option<String>),
-    FailedUnits(Option<u32>),
+    FailedUnits(u32),
 }
 
 /// Stores a fact and tells if it differs. Fails when nobody listens any more.
@@ -138,14 +139,15 @@ async fn ask_zone(bus: &Connection) -> Fact {
     Fact::TimeZone(zone.filter(|zone| timezone::is_name(zone)))
 }
 
-async fn ask_units(bus: &Connection) -> Fact {
+/// `None` if nobody answers.
+async fn ask_units(bus: &Connection) -> Option<Fact> {
     let ask = async {
         match properties::has_owner(bus, systemd1::NAME).await {
             Ok(true) => systemd1::failed_units(bus).await.ok(),
             Ok(false) | Err(_) => None,
         }
     };
-    Fact::FailedUnits(timeout(ASK_TIME_LIMIT, ask).await.ok().flatten())
+    timeout(ASK_TIME_LIMIT, ask).await.ok().flatten().map(Fact::FailedUnits)
 }
 
 /// systemd sends signals only if somebody has subscribed; logind has, where there

@@ -76,7 +76,7 @@ impl<'a> Measure<'a> {
         if self.memory().is_some_and(is_out_of_memory) {
             conditions.push(Condition::OutOfMemory);
         }
-        if self.facts.failed_units.is_some_and(|failed| failed > 0) {
+        if self.facts.failed_units > 0 {
             conditions.push(Condition::PeripheralMalfunction);
         }
         conditions

@@ -374,20 +374,24 @@ async fn the_bus_may_go_and_come_back() {
     let Some(mut bus) = Bus::start().await else { return };
     let tree = Tree::new();
     tree.zone("America/New_York");
-    let timedated = bus.timedated("false").await;
+    let services = (bus.timedated("false").await, bus.systemd(1).await);
     let (daemon, mut host) = bus.device(&tree, WINTER).await;
-    soon_changed(&mut host, "/3/0/15").await;
+    soon_changed(&mut host, "/3/0/11").await;
     bus.daemon.kill();
     soon_changed(&mut host, "/3/0/15").await;
-    drop(timedated);
+    drop(services);
     assert_eq!(zone(&mut host).await, "\"America/New_York\"");
+    // Nobody has said that the unit is well.
+    assert_eq!(read(&mut host, "/3/0/11").await["/3/0/11/0"], "8");
     let error = execute(&mut host, "/3/0/4").await.unwrap_err();
     assert_eq!(error.code, Code::METHOD_NOT_ALLOWED);
     let Some(bus) = Bus::start().await else { return };
-    let _timedated = bus.timedated("false").await;
+    let _services = (bus.timedated("false").await, bus.systemd(0).await);
     daemon.send_replace(Some(connect(bus.daemon.address()).await));
     soon_changed(&mut host, "/3/0/15").await;
     assert_eq!(zone(&mut host).await, "\"Etc/UTC\"");
+    soon_changed(&mut host, "/3/0/11").await;
+    assert_eq!(read(&mut host, "/3/0/11").await["/3/0/11/0"], "0");
 }
 
 const LOGIND: &str = "org.freedesktop.login1";
