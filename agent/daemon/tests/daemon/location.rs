@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use lwm2m_interop::Receiver;
 use lwm2m_model::{Code, Path, Value};
 use lwm2m_test_server::{Notification, Observation, Server};
 
@@ -54,49 +55,20 @@ impl Drop for Gpsd {
     }
 }
 
-/// What the receiver sends: once more a second later than before, at a latitude of
-/// whole minutes north of 48 degrees, or without a fix.
-struct Feed {
-    socket: UdpSocket,
-    to: SocketAddr,
-    second: u32,
-}
-
-impl Feed {
-    fn send(&mut self, minutes: Option<u32>) {
-        self.second += 1;
-        let time = format!("12{:02}{:02}.00", self.second / 60, self.second % 60);
-        let (status, mode, latitude) = match minutes {
-            Some(minutes) => ("A", 3, format!("48{minutes:02}.000,N,01130.000,E")),
-            None => ("V", 1, ",,,".to_owned()),
-        };
-        let quality = u32::from(minutes.is_some());
-        let sentences = [
-            format!("GPRMC,{time},{status},{latitude},019.4,090.0,150126,,,A"),
-            format!("GPGGA,{time},{latitude},{quality},08,0.9,545.4,M,46.9,M,,"),
-            format!("GPGSA,A,{mode},04,05,,09,12,,,24,,,,,2.5,1.3,2.1"),
-        ];
-        let text: String = sentences.iter().map(|text| sentence(text)).collect();
-        // Nobody may listen, while gpsd rests or is gone.
-        let _ = self.socket.send_to(text.as_bytes(), self.to);
-    }
-
-    /// Sends until `done` is.
-    async fn until<T>(&mut self, minutes: Option<u32>, done: impl Future<Output = T>) -> T {
-        let mut done = std::pin::pin!(tokio::time::timeout(LIMIT, done));
-        loop {
-            self.send(minutes);
-            tokio::select! {
-                result = &mut done => return result.expect("it happens in time"),
-                () = tokio::time::sleep(Duration::from_millis(200)) => {}
-            }
+/// Sends until `done` is.
+async fn until<T>(
+    receiver: &mut Receiver,
+    minutes: Option<u32>,
+    done: impl Future<Output = T>,
+) -> T {
+    let mut done = std::pin::pin!(tokio::time::timeout(LIMIT, done));
+    loop {
+        receiver.send(minutes);
+        tokio::select! {
+            result = &mut done => return result.expect("it happens in time"),
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
     }
-}
-
-/// A sentence of NMEA 0183 with its checksum.
-fn sentence(text: &str) -> String {
-    format!("${text}*{:02X}\r\n", text.bytes().fold(0, |sum, byte| sum ^ byte))
 }
 
 async fn values(server: &Server) -> Option<Vec<(u16, Value)>> {
@@ -126,24 +98,23 @@ async fn a_server_follows_a_receiver_of_gpsd() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let Some(gpsd) = Gpsd::start(port, receiver) else { return };
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut feed = Feed { socket, to: receiver, second: 0 };
+    let mut feed = Receiver::new(receiver).unwrap();
 
     let (server, address) = server().await;
     let text = configuration(&[Link::nosec(101, address)]);
     let location = format!("objects: {{location: {{source: gpsd, address: \"{port}\"}}}}\n");
     let lab = Lab::new(&(text + &location));
     let daemon = lab.start();
-    let first = feed.until(None, server.wait_registered(ENDPOINT, LIMIT)).await.unwrap();
+    let first = until(&mut feed, None, server.wait_registered(ENDPOINT, LIMIT)).await.unwrap();
     let instance = Path::instance(6, 0);
     assert!(!first.links.iter().any(|link| link.path == instance), "{:?}", first.links);
-    assert_eq!(feed.until(None, values(&server)).await, None);
+    assert_eq!(until(&mut feed, None, values(&server)).await, None);
 
     let has_instance = |known: &lwm2m_test_server::Registration| {
         known.links.iter().any(|link| link.path == instance)
     };
     let update = server.wait_for(has_instance, "/6/0".into(), LIMIT);
-    feed.until(Some(0), update).await.unwrap();
+    until(&mut feed, Some(0), update).await.unwrap();
     let known = values(&server).await.unwrap();
     let ids: Vec<u16> = known.iter().map(|(id, _)| *id).collect();
     assert!([0, 1, 2, 5, 6].iter().all(|id| ids.contains(id)), "{known:?}");
@@ -152,14 +123,14 @@ async fn a_server_follows_a_receiver_of_gpsd() {
 
     let observed = Path::resource(6, 0, 0);
     let mut observation = server.observe(ENDPOINT, &observed, &[], None).await.unwrap();
-    feed.until(Some(30), at(&mut observation, 48.5)).await;
+    until(&mut feed, Some(30), at(&mut observation, 48.5)).await;
 
     // The fix is lost: the last one stays, with its time.
-    let (before, after) = (values(&server).await, feed.until(None, values(&server)).await);
+    let (before, after) = (values(&server).await, until(&mut feed, None, values(&server)).await);
     assert_eq!(before.and_then(|it| it.into_iter().next()), Some((0, Value::Float(48.5))));
     assert_eq!(after.and_then(|it| it.into_iter().next()), Some((0, Value::Float(48.5))));
 
     let _gpsd = gpsd.restart();
-    feed.until(Some(45), at(&mut observation, 48.75)).await;
+    until(&mut feed, Some(45), at(&mut observation, 48.75)).await;
     daemon.stop().await;
 }
