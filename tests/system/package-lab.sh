@@ -26,7 +26,7 @@ skip() { echo "package-lab: skip: $*" >&2; exit 77; }
 
 check() {
 	local t
-	for t in mmdebstrap systemd-nspawn unshare nsenter pgrep ip rpm rpmlint; do
+	for t in mmdebstrap systemd-nspawn unshare nsenter pgrep ip python3 rpm rpmlint; do
 		command -v $t >/dev/null || skip "no $t"
 	done
 	[[ $(id -u) == 0 ]] || skip "a container needs root"
@@ -34,8 +34,8 @@ check() {
 }
 
 PACKAGES=systemd,systemd-sysv,dbus,tzdata
-# What apt has to find for lwm2md and for what it recommends.
-CACHED=(libsqlite3-0 libssl3 polkitd)
+# What apt has to find for lwm2md and for what it recommends, and services that it asks.
+CACHED=(libsqlite3-0 libssl3 polkitd gpsd network-manager)
 
 base() { # FILE
 	[[ ! -f $1 || ${BASH_SOURCE[0]} -nt $1 ]] || return 0
@@ -84,8 +84,9 @@ boot() { # ROOT CONSOLE
 		# The code of a system that wants to start again.
 		while [[ $code == 133 ]]; do
 			code=0
+			# The services that manage the network get the right to.
 			systemd-nspawn --directory="$root" --machine="lab$$" --boot --register=no --keep-unit \
-				--suppress-sync=yes --quiet --console=pipe </dev/null >>"$console" 2>&1 &
+				--capability=CAP_NET_ADMIN --suppress-sync=yes --quiet --console=pipe </dev/null >>"$console" 2>&1 &
 			echo $! >"$root.nspawn"
 			wait $! || code=$?
 		done

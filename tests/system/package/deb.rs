@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use lwm2m_interop::setup::target_directory;
 use lwm2m_model::Value;
 
-use crate::device::Device;
+use crate::device::{APT, CONFIGURATION, Device, MAIN_PROCESS};
 use crate::{Packages, passed};
 
 pub(crate) async fn test(base: &Path, packages: &Packages) -> Result<()> {
@@ -46,8 +46,7 @@ async fn install(device: &Device) -> Result<()> {
 }
 
 async fn start(device: &Device) -> Result<()> {
-    device.write("/root/psk", &Device::key())?;
-    device.run("install -m 600 -o lwm2md /root/psk /etc/lwm2md/psk").await?;
+    device.write_key().await?;
     device.write(CONFIGURATION, &device.configuration(300)?)?;
     device.run("lwm2md --check").await?;
     device.run("systemctl start lwm2md").await?;
@@ -197,8 +196,5 @@ fn number(text: &str) -> Result<i64> {
     text.trim().parse().with_context(|| format!("no number: {text}"))
 }
 
-const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get --yes --no-install-recommends";
-const CONFIGURATION: &str = "/etc/lwm2md/lwm2md.yaml";
-const MAIN_PROCESS: &str = "systemctl show lwm2md --value -p MainPID";
 /// Of `systemd-analyze security`, 0 to 10.
 const WORST_SCORE: f32 = 1.3;

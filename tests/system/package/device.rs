@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
 use lwm2m_system_tests::Container;
-use lwm2m_test_server::{Registration, Server, ServerConfig};
+use lwm2m_test_server::{Observation, Registration, Server, ServerConfig};
 
 pub(crate) struct Device {
     container: Arc<Container>,
@@ -40,9 +40,12 @@ impl Device {
         ))
     }
 
-    /// The key in hexadecimal digits, as a file holds it.
-    pub(crate) fn key() -> String {
-        KEY.iter().map(|byte| format!("{byte:02x}")).collect()
+    /// Puts the key of the configuration where the installed agent may read it.
+    pub(crate) async fn write_key(&self) -> Result<()> {
+        let digits: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.write("/root/psk", &digits)?;
+        self.run("install -m 600 -o lwm2md /root/psk /etc/lwm2md/psk").await?;
+        Ok(())
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
@@ -126,6 +129,11 @@ impl Device {
         self.run("journalctl --no-pager -u lwm2md -n 1 -o cat").await
     }
 
+    /// Observes with these attributes.
+    pub(crate) async fn observe(&self, path: &Path, query: &[&str]) -> Result<Observation> {
+        Ok(self.server.observe(ENDPOINT, path, query, None).await?)
+    }
+
     pub(crate) async fn execute(&self, id: u16) -> Result<()> {
         let path = Path::resource(3, 0, id);
         let code = self.server.execute(ENDPOINT, &path, None).await?.code;
@@ -134,6 +142,10 @@ impl Device {
     }
 }
 
+pub(crate) const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get --yes --no-install-recommends";
+pub(crate) const CONFIGURATION: &str = "/etc/lwm2md/lwm2md.yaml";
+/// A command that prints the agent's process.
+pub(crate) const MAIN_PROCESS: &str = "systemctl show lwm2md --value -p MainPID";
 const ENDPOINT: &str = "package-device";
 const KEY: &[u8; 16] = b"a key of the lab";
 const LIMIT: Duration = Duration::from_secs(60);

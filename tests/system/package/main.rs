@@ -1,11 +1,12 @@
-//! Both packages on systems of their own: `cargo xtask system-test package` builds them
-//! and runs this, by `package-lab.sh inside`.
+//! Both packages on systems of their own: `cargo xtask system-test package` and
+//! `cargo xtask system-test services` build them and run this, by `package-lab.sh inside`.
 //!
 //! Each step prints a line; the first that fails ends it with exit status 1.
 
 mod deb;
 mod device;
 mod rpm;
+mod services;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,13 +31,22 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Vec<PathBuf>) -> Result<()> {
-    let Ok([base, deb, rpm, second_deb, second_rpm]) = <[PathBuf; 5]>::try_from(arguments) else {
-        bail!("wrong usage: a Debian, a .deb, an .rpm, and both again with a higher version");
-    };
-    rpm::test(&base, &Packages { first: rpm, second: second_rpm }).context("the .rpm")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let packages = Packages { first: deb, second: second_deb };
-    runtime.block_on(deb::test(&base, &packages)).context("the .deb")
+    match arguments.as_slice() {
+        [base, deb] => runtime.block_on(services::test(base, deb)),
+        [base, deb, rpm, second_deb, second_rpm] => {
+            let packages = |first: &PathBuf, second: &PathBuf| Packages {
+                first: first.clone(),
+                second: second.clone(),
+            };
+            rpm::test(base, &packages(rpm, second_rpm)).context("the .rpm")?;
+            runtime.block_on(deb::test(base, &packages(deb, second_deb))).context("the .deb")
+        }
+        _ => bail!(
+            "wrong usage: a Debian and a .deb for the services; a Debian, a .deb, an .rpm, and \
+             both again with a higher version for the packages"
+        ),
+    }
 }
 
 fn passed(step: &str) {

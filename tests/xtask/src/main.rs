@@ -66,6 +66,9 @@ cargo xtask TASK
   system-test package
                 both packages installed, used, upgraded and removed, the .deb in a
                 container with its own systemd (as root)
+  system-test services
+                the .deb in such a container, where networkd, NetworkManager, timedated,
+                gpsd, systemd and the bus come, change and go (as root)
   package [--revision REVISION]
                 a .deb and an .rpm in the directory `package` of what cargo builds
   bench [ARGS]  figures of speed and memory of the release build";

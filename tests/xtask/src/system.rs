@@ -1,5 +1,7 @@
 //! `cargo xtask system-test NAME`: tests that take minutes and a machine of their own.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::package;
@@ -11,9 +13,12 @@ pub(crate) fn run_test(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((name, rest)) if name == "vm" => machine(rest),
         Some((name, [])) if name == "package" => package(),
-        Some((name, _)) if name == "package" => bail!("the test of the packages takes no argument"),
-        Some((name, _)) => bail!("there is no system test \"{name}\"; there are: vm, package"),
-        None => bail!("which one? there are: vm, package"),
+        Some((name, [])) if name == "services" => services(),
+        Some((name, _)) if ["package", "services"].contains(&name.as_str()) => {
+            bail!("the system test \"{name}\" takes no argument")
+        }
+        Some((name, _)) => bail!("there is no system test \"{name}\"; there are: {NAMES}"),
+        None => bail!("which one? there are: {NAMES}"),
     }
 }
 
@@ -32,6 +37,18 @@ fn package() -> Result<()> {
     packages::setup(Purpose::Container)?;
     package::prepare()?;
     let built = [package::build("1")?, package::build("2")?];
+    container(built.into_iter().flat_map(|built| [built.deb, built.rpm]).collect())
+}
+
+/// The agent of the .deb beside services that come and go.
+fn services() -> Result<()> {
+    packages::setup(Purpose::Container)?;
+    package::prepare()?;
+    container(vec![package::build("1")?.deb])
+}
+
+/// Runs the test of these packages where containers can run.
+fn container(built: Vec<PathBuf>) -> Result<()> {
     let test = "lwm2m-package-tests";
     cargo(&["build", "--package", "lwm2m-system-tests", "--bin", test])?;
     let script = root().join("tests/system/package-lab.sh");
@@ -39,7 +56,9 @@ fn package() -> Result<()> {
     let base = target()?.join("package-base.tar");
     run("bash", &[&script.display().to_string(), "base", &base.display().to_string()])?;
     let mut command = vec![script, "inside".into(), target()?.join("debug").join(test), base];
-    command.extend(built.into_iter().flat_map(|built| [built.deb, built.rpm]));
+    command.extend(built);
     let command: Vec<String> = command.iter().map(|word| word.display().to_string()).collect();
     run("bash", &command.iter().map(String::as_str).collect::<Vec<_>>())
 }
+
+const NAMES: &str = "vm, package, services";
