@@ -1,12 +1,18 @@
 //! A private message bus, so that no test asks the services of the machine it runs on.
 //! Clients connect with what they test; doubles that need no program of the test's own
-//! are those of python-dbusmock.
+//! are those of python-dbusmock, or a [`Double`] whose objects are data.
+
+mod double;
+mod modem;
 
 use std::io::{BufRead, BufReader, Write, stderr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+pub use double::{Double, Objects, Properties, properties};
+pub use modem::ModemManager;
 
 /// A running dbus-daemon; it is killed with the value.
 #[derive(Debug)]
