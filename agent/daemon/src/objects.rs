@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lwm2m_objects::{
     AppDataConfig, BusHandle, ConnectivityMonitoring, ConnectivityStatistics, Device, DeviceConfig,
-    EventLog, Location, LocationConfig, LockAndWipe, LockAndWipeConfig, ObjectHost, Roots,
+    EventLog, Location, LocationConfig, LockAndWipe, LockAndWipeConfig, Modems, ObjectHost, Roots,
     app_data, portfolio, sensors,
 };
 
@@ -41,8 +41,9 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     if let Some(location) = settings.location {
         objects.add(Box::new(Location::new(location, bus.clone(), objects.sender())));
     }
+    let modems = Modems::new(bus.clone());
     let out = objects.sender();
-    objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), bus.clone(), out)));
+    objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), &modems, out)));
     let out = objects.sender();
     objects.add(Box::new(ConnectivityStatistics::new((*roots).clone(), state, out)));
     if let Some(targets) = settings.lock_and_wipe {

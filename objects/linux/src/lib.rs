@@ -18,6 +18,7 @@ mod location;
 mod lock_and_wipe;
 pub mod machine_id;
 mod memory;
+mod modems;
 mod object;
 mod observed;
 mod roots;
@@ -42,6 +43,7 @@ pub use location::{
 pub use lock_and_wipe::{LockAndWipe, LockAndWipeConfig};
 pub use lwm2m_memory::MemoryObject;
 pub use memory::InMemory;
+pub use modems::Modems;
 pub use object::{Answer, Object, ObjectMessage};
 pub use roots::Roots;
 pub use sensors::sensors;

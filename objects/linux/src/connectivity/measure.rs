@@ -64,8 +64,9 @@ impl<'a> Look<'a> {
                     put(id::SMNC, modem.operator.map(|(_, network)| network));
                     put(id::SIGNAL_SNR, modem.snr);
                     put(id::LAC, modem.lac);
-                    if !modem.apns.is_empty() {
-                        contents.insert(id::APN, strings(modem.apns.iter().cloned()));
+                    let mut apns = modem.apns().map(ToOwned::to_owned).peekable();
+                    if apns.peek().is_some() {
+                        contents.insert(id::APN, strings(apns));
                     }
                 }
             }
@@ -127,7 +128,7 @@ impl<'a> Look<'a> {
     }
 
     fn modem(&self, link: &Link) -> Option<&'a Modem> {
-        self.modems.iter().find(|modem| modem.links.contains(&link.name))
+        self.modems.iter().find(|modem| modem.has_link(&link.name))
     }
 
     /// The number of a bearer (Objects 6); `None` for a cellular one that nobody knows
@@ -156,6 +157,7 @@ mod tests {
     use netlink_packet_route::link::LinkLayerType;
 
     use super::*;
+    use crate::sources::modem_manager::Bearer;
     use crate::sources::network::{DefaultRoute, Traffic};
 
     fn link(index: u32, name: &str, layer: LinkLayerType, address: &str) -> Link {
@@ -212,9 +214,15 @@ mod tests {
     #[test]
     fn the_bearer_of_the_best_default_route_is_reported() {
         let (_root, roots, links) = machine();
+        let bearer = Bearer {
+            is_connected: true,
+            link: Some("wwan0".into()),
+            apn: Some("internet".into()),
+            ..Bearer::default()
+        };
         let modem = Modem {
-            links: vec!["wwan0".into()],
-            apns: vec!["internet".into()],
+            path: "/0".into(),
+            bearers: vec![bearer],
             bearer: Some(6),
             strength: Some(-101),
             quality: Some(-11),

@@ -4,7 +4,6 @@
 //! of the kernel when they are read; what a modem knows comes from ModemManager. What
 //! neither knows is absent.
 
-mod cellular;
 mod measure;
 mod resource;
 mod utilization;
@@ -19,12 +18,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::content::{self, Content};
 use crate::observed::Observed;
-
 use crate::sources::modem_manager::Modem;
 use crate::sources::network::Network;
 use crate::sources::{clock, nl80211};
 use crate::tasks::Tasks;
-use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
+use crate::{Answer, Modems, Object, ObjectMessage, Roots};
 use measure::{Contents, Look};
 use resource::{LINK_QUALITY, LINK_UTILIZATION, SIGNAL_STRENGTH};
 use utilization::Utilization;
@@ -34,7 +32,7 @@ use watcher::{Watched, Watcher};
 pub struct ConnectivityMonitoring {
     definition: Arc<ObjectDef>,
     looks: Arc<Looks>,
-    modems: watch::Receiver<Vec<Modem>>,
+    modems: Modems,
     observed: Observed,
     watched: watch::Sender<Watched>,
     /// They end with the object.
@@ -43,24 +41,23 @@ pub struct ConnectivityMonitoring {
 
 impl ConnectivityMonitoring {
     /// The object of this machine's network; the kinds of its links are read below
-    /// `roots`. `out` is the channel of the host.
+    /// `roots`, what cellular ones carry is known of `modems`. `out` is the channel of
+    /// the host.
     ///
     /// # Panics
     /// Outside a tokio runtime, which its tasks need.
-    pub fn new(roots: Roots, bus: BusHandle, out: mpsc::Sender<ObjectMessage>) -> Self {
-        let (modems, modems_seen) = watch::channel(Vec::new());
+    pub fn new(roots: Roots, modems: &Modems, out: mpsc::Sender<ObjectMessage>) -> Self {
         let (watched, watched_seen) = watch::channel(Watched::default());
         let mut tasks = Tasks::new(out.clone());
-        tasks.spawn(cellular::keep(bus, modems));
         let looks = Arc::new(Looks { roots, utilization: Mutex::default() });
-        let modems = modems_seen.clone();
+        let modems_seen = modems.known();
         let watcher =
             Watcher { looks: looks.clone(), modems: modems_seen, watched: watched_seen, out };
         tasks.spawn(watcher.run());
         Self {
             definition: Arc::new(objects::CONNECTIVITY_MONITORING.clone()),
             looks,
-            modems,
+            modems: modems.clone(),
             observed: Observed::default(),
             watched,
             _tasks: tasks,
@@ -71,7 +68,7 @@ impl ConnectivityMonitoring {
         if path.instance_id().is_some_and(|id| id != 0) {
             return Vec::new();
         }
-        let contents = self.looks.contents(&self.modems.borrow());
+        let contents = self.looks.contents(&self.modems.known().borrow());
         let contents = contents.into_iter().map(|(id, content)| (resource::path(id), content));
         contents.filter(|(at, _)| at.contains(path) || path.contains(at)).collect()
     }

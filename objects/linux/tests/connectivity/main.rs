@@ -3,6 +3,8 @@
 //! A namespace belongs to a thread here, so the test makes it in the thread that
 //! looks; `ip` inherits it.
 
+mod modem;
+
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +12,8 @@ use std::time::Duration;
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_model::{Arguments, Code, Entry, Now, Path, Value, WriteMode};
 use lwm2m_objects::{
-    BusHandle, ConnectivityMonitoring, ConnectivityStatistics, ObjectHost, ObjectMessage, Roots,
+    BusHandle, ConnectivityMonitoring, ConnectivityStatistics, Modems, ObjectHost, ObjectMessage,
+    Roots,
 };
 use nix::sched::{CloneFlags, unshare};
 use tokio::time::timeout;
@@ -60,8 +63,8 @@ async fn addresses_and_routes_are_those_of_the_kernel_and_their_changes_are_news
     let root = tempfile::tempdir().unwrap();
     let mut host = ObjectHost::new(Now::default);
     let out = host.sender();
-    let bus = BusHandle::absent();
-    host.add(Box::new(ConnectivityMonitoring::new(Roots::below(root.path()), bus, out)));
+    let modems = Modems::new(BusHandle::absent());
+    host.add(Box::new(ConnectivityMonitoring::new(Roots::below(root.path()), &modems, out)));
     let nothing = BTreeMap::from([("/4/0/1".into(), "-".into()), ("/4/0/4".into(), "-".into())]);
     assert_eq!(read(&mut host, "/4/0"), nothing);
 
@@ -110,8 +113,8 @@ async fn the_use_of_a_wire_is_there_to_be_observed() {
     assert!(set_up_link());
     let mut host = ObjectHost::new(Now::default);
     let out = host.sender();
-    let bus = BusHandle::absent();
-    host.add(Box::new(ConnectivityMonitoring::new(Roots::below(root.path()), bus, out)));
+    let modems = Modems::new(BusHandle::absent());
+    host.add(Box::new(ConnectivityMonitoring::new(Roots::below(root.path()), &modems, out)));
     // The first look is at the start. A value is that of a second of the kernel's clock.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let path: Path = "/4/0/6".parse().unwrap();

@@ -4,9 +4,11 @@
 //! 2. On a signal ask again, once for all signals of [`SETTLE_TIME`].
 //! 3. What it said is forgotten when it goes, or the bus does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use zbus::Connection;
 
@@ -14,8 +16,33 @@ use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
 use crate::sources::modem_manager::{self, Modem};
 use crate::sources::properties;
 
-/// Keeps the modems until the object is gone.
-pub(super) async fn keep(bus: BusHandle, modems: watch::Sender<Vec<Modem>>) {
+/// The modems of the device, for all objects that want to know of them.
+#[derive(Debug, Clone)]
+pub struct Modems {
+    known: watch::Receiver<Vec<Modem>>,
+    /// It ends with the last of the objects.
+    _task: Arc<JoinSet<()>>,
+}
+
+impl Modems {
+    /// Listens to ModemManager on the bus, whenever it is there.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(bus: BusHandle) -> Self {
+        let (modems, known) = watch::channel(Vec::new());
+        let mut task = JoinSet::new();
+        task.spawn(keep(bus, modems));
+        Self { known, _task: Arc::new(task) }
+    }
+
+    /// What is known of them now, and the news of it.
+    pub(crate) fn known(&self) -> watch::Receiver<Vec<Modem>> {
+        self.known.clone()
+    }
+}
+
+async fn keep(bus: BusHandle, modems: watch::Sender<Vec<Modem>>) {
     let modems = &modems;
     let listen = |bus| async move { listen(&bus, modems).await };
     bus.listen_on_each(listen, || async { publish(modems, Vec::new()) }).await;

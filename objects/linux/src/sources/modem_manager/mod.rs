@@ -1,20 +1,25 @@
-//! Modems as ModemManager describes them (org.freedesktop.ModemManager1(5)): its
-//! properties alone, which need no right, and never so that it is started.
+//! Modems as ModemManager describes them (org.freedesktop.ModemManager1(5)), never so
+//! that it is started. Properties need no right; the cell needs one, unless somebody has
+//! switched on the signals of the location.
+
+mod bearer;
 
 use std::collections::HashMap;
 
-use super::properties::{self, Properties, value};
 use zbus::match_rule::MatchRule;
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedObjectPath, OwnedVariant};
 
+use super::properties::{self, Properties, value};
+pub(crate) use bearer::Bearer;
+
 /// What is known of a modem. What it does not tell is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Modem {
-    /// The links of its bearers that are connected.
-    pub(crate) links: Vec<String>,
-    /// The access points of these bearers.
-    pub(crate) apns: Vec<String>,
+    /// Its object on the bus.
+    pub(crate) path: String,
+    /// Its bearers, connected or not, in the order of their paths.
+    pub(crate) bearers: Vec<Bearer>,
     /// The number of the network in Network Bearer (Objects 6).
     pub(crate) bearer: Option<i64>,
     /// RSRP, RSCP or RSSI, whichever the network has, in dBm.
@@ -31,7 +36,26 @@ pub(crate) struct Modem {
     pub(crate) cell: Option<i64>,
 }
 
+impl Modem {
+    /// Its bearers that are connected.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = &Bearer> {
+        self.bearers.iter().filter(|bearer| bearer.is_connected)
+    }
+
+    /// The access points of these.
+    pub(crate) fn apns(&self) -> impl Iterator<Item = &str> {
+        self.connected().filter_map(|bearer| bearer.apn.as_deref())
+    }
+
+    /// Whether one of these is the network interface.
+    pub(crate) fn has_link(&self, name: &str) -> bool {
+        self.connected().any(|bearer| bearer.link.as_deref() == Some(name))
+    }
+}
+
 type Interfaces = HashMap<String, Properties>;
+/// What is known of the place, by the bits of MMModemLocationSource.
+pub(crate) type Location = HashMap<u32, OwnedVariant>;
 
 /// Asks for all modems.
 pub(crate) async fn modems(bus: &Connection) -> zbus::Result<Vec<Modem>> {
@@ -40,21 +64,51 @@ pub(crate) async fn modems(bus: &Connection) -> zbus::Result<Vec<Modem>> {
     let mut objects: Vec<_> = objects.into_iter().collect();
     objects.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     let mut modems = Vec::new();
-    for (_, interfaces) in objects.into_iter().take(MAX_MODEMS) {
+    for (path, mut interfaces) in objects.into_iter().take(MAX_MODEMS) {
         let Some(modem) = interfaces.get(MODEM) else { continue };
-        let mut known = describe(&interfaces);
-        let bearers: Vec<OwnedObjectPath> = value(modem, "Bearers").unwrap_or_default();
+        let mut bearers: Vec<OwnedObjectPath> = value(modem, "Bearers").unwrap_or_default();
+        bearers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        if let Some(location) = interfaces.get_mut(LOCATION) {
+            complete(bus, path.as_str(), location).await;
+        }
+        let mut known = Modem { path: path.as_str().to_owned(), ..describe(&interfaces) };
         for bearer in bearers.iter().take(MAX_BEARERS) {
-            let properties = properties::all(bus, NAME, bearer.as_str(), BEARER).await?;
-            if value(&properties, "Connected") == Some(true) {
-                known.links.extend(text(&properties, "Interface"));
-                let settings: Option<Properties> = value(&properties, "Properties");
-                known.apns.extend(settings.and_then(|settings| text(&settings, "apn")));
+            // One that goes meanwhile takes nothing else with it.
+            match properties::all(bus, NAME, bearer.as_str(), BEARER).await {
+                Ok(properties) => {
+                    known.bearers.push(Bearer::describe(bearer.as_str(), &properties));
+                }
+                Err(error) => tracing::debug!(%error, "a bearer does not tell what it is"),
             }
         }
         modems.push(known);
     }
     Ok(modems)
+}
+
+/// Asks for the cell where the property does not hold it: as long as the signals of the
+/// location are off, it is empty.
+async fn complete(bus: &Connection, path: &str, location: &mut Properties) {
+    let known: Location = value(location, "Location").unwrap_or_default();
+    let enabled: u32 = value(location, "Enabled").unwrap_or_default();
+    if known.contains_key(&LAC_AND_CELL) || enabled & LAC_AND_CELL == 0 {
+        return;
+    }
+    match get_location(bus, path).await {
+        Ok(known) => {
+            let known = zbus::Variant::from(known);
+            location.extend(OwnedVariant::try_from(known).map(|known| ("Location".into(), known)));
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the cell needs the polkit action {LOCATION_ACTION}");
+        }
+    }
+}
+
+/// Asks a modem where it is, by kind of location.
+pub(crate) async fn get_location(bus: &Connection, modem: &str) -> zbus::Result<Location> {
+    let reply = bus.call_method(Some(NAME), modem, Some(LOCATION), "GetLocation", &()).await?;
+    reply.body().deserialize()
 }
 
 /// The signals of ModemManager: properties and objects that have changed.
@@ -84,8 +138,7 @@ fn describe(interfaces: &Interfaces) -> Modem {
             break;
         }
     }
-    let location: HashMap<u32, OwnedVariant> =
-        property(interfaces, LOCATION, "Location").unwrap_or_default();
+    let location: Location = property(interfaces, LOCATION, "Location").unwrap_or_default();
     let cell = location.get(&LAC_AND_CELL).and_then(|cell| String::try_from(cell.clone()).ok());
     if let Some((lac, cell)) = cell.as_deref().and_then(cell_of) {
         (known.lac, known.cell) = (lac, cell);
@@ -102,7 +155,7 @@ fn property<T: TryFrom<OwnedVariant>>(
 }
 
 /// A text that says something.
-fn text(properties: &Properties, name: &str) -> Option<String> {
+pub(crate) fn text(properties: &Properties, name: &str) -> Option<String> {
     let text: String = value(properties, name)?;
     super::text::clean(text.as_bytes())
 }
@@ -155,14 +208,15 @@ fn operator(code: &str) -> Option<(i64, i64)> {
 }
 
 /// LAC and cell of `MCC,MNC,LAC,CI[,TAC]`, the last three in hexadecimal; zero is
-/// ModemManager's way of saying that it does not know.
+/// ModemManager's way of saying that it does not know, and an LAC of FFFE the network's of
+/// saying that there is none (3GPP TS 23.003 section 4.1).
 fn cell_of(location: &str) -> Option<(Option<i64>, Option<i64>)> {
     let mut fields = location.split(',').skip(2);
     let mut number = |limit: i64| {
         let number = i64::from_str_radix(fields.next()?.trim(), 16).ok()?;
         Some((1..=limit).contains(&number).then_some(number))
     };
-    let (lac, cell) = (number(0xfffe)?, number(0x0fff_ffff)?);
+    let (lac, cell) = (number(0xfffd)?, number(0x0fff_ffff)?);
     Some((lac, cell))
 }
 
@@ -173,8 +227,10 @@ const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
 const MODEM: &str = "org.freedesktop.ModemManager1.Modem";
 const MODEM_3GPP: &str = "org.freedesktop.ModemManager1.Modem.Modem3gpp";
 const SIGNAL: &str = "org.freedesktop.ModemManager1.Modem.Signal";
-const LOCATION: &str = "org.freedesktop.ModemManager1.Modem.Location";
-const BEARER: &str = "org.freedesktop.ModemManager1.Bearer";
+pub(crate) const LOCATION: &str = "org.freedesktop.ModemManager1.Modem.Location";
+pub(crate) const BEARER: &str = "org.freedesktop.ModemManager1.Bearer";
+/// The polkit action for all questions of the place.
+pub(crate) const LOCATION_ACTION: &str = "org.freedesktop.ModemManager1.Location";
 /// MM_MODEM_LOCATION_SOURCE_3GPP_LAC_CI.
 const LAC_AND_CELL: u32 = 1;
 /// Modems that are looked at.
@@ -213,6 +269,7 @@ mod tests {
         }
         assert_eq!(cell_of("262,01,00A1,01B2C3D4,0000"), Some((Some(0xa1), Some(0x01b2_c3d4))));
         assert_eq!(cell_of("262,01,0,7F"), Some((None, Some(0x7f))));
+        assert_eq!(cell_of("262,01,FFFE,7F,00A1"), Some((None, Some(0x7f))));
         for location in ["", "262,01", "262,01,x,y"] {
             assert_eq!(cell_of(location), None, "{location}");
         }
