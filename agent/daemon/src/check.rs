@@ -123,6 +123,7 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
         LocationConfig::Fixed(place) => format!("{} {}", place.latitude(), place.longitude()),
         LocationConfig::GeoClue => "GeoClue".to_owned(),
         LocationConfig::Gpsd(address) => format!("gpsd at {address}"),
+        LocationConfig::ModemManager => "ModemManager".to_owned(),
     });
     if let Some(position) = position {
         let object = &objects::LOCATION;

@@ -81,14 +81,14 @@ impl BusHandle {
 
     /// Waits for another connection than before, or none. Without a daemon that
     /// could supply one it waits for ever. Cancel safe.
-    async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await
         }
     }
 
     /// The connection, and what was there before counts as seen.
-    fn take_notice(&mut self) -> Option<Connection> {
+    pub(crate) fn take_notice(&mut self) -> Option<Connection> {
         self.0.borrow_and_update().as_ref().filter(|connection| !connection.is_closed()).cloned()
     }
 }
@@ -120,6 +120,12 @@ pub fn is_service_missing(error: &zbus::Error) -> bool {
     })
 }
 
+/// True if an error of this name says that polkit or the bus forbids it.
+pub(crate) fn is_denied(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    DENIALS.contains(&last)
+}
+
 /// What a server is told when `service` answers with an error; `action` is the
 /// polkit action that the call needs.
 pub(crate) fn refusal(error: &zbus::Error, service: &str, action: &str) -> RequestError {
@@ -129,10 +135,10 @@ pub(crate) fn refusal(error: &zbus::Error, service: &str, action: &str) -> Reque
     let Some(name) = error_name(error) else {
         return RequestError::new(Code::SERVICE_UNAVAILABLE, format!("call {service}: {error}"));
     };
+    if is_denied(&name) {
+        return not_granted(service, action);
+    }
     match name.rsplit('.').next().unwrap_or_default() {
-        "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" | "NotAuthorized" => {
-            not_granted(service, action)
-        }
         "InvalidArgs" => {
             RequestError::new(Code::BAD_REQUEST, format!("{service} refuses the value"))
         }
@@ -165,6 +171,15 @@ pub(crate) fn no_bus(service: &str) -> RequestError {
     )
 }
 
+/// The last words of errors that say so; each service has its own.
+const DENIALS: [&str; 6] = [
+    "AccessDenied",
+    "InteractiveAuthorizationRequired",
+    "AuthFailed",
+    "NotAuthorized",
+    "Unauthorized",
+    "PermissionDenied",
+];
 /// Gives up on a service that does not answer a question asked in passing.
 pub(crate) const ASK_TIME_LIMIT: Duration = Duration::from_secs(3);
 /// Gives up on all the calls that one request leads to, before the host does.

@@ -96,13 +96,24 @@ impl Double {
         value: impl Into<Variant<'static>>,
     ) {
         let value = owned(value);
-        let properties = HashMap::from([(name.to_owned(), value.clone())]);
-        if let Some(object) = self.state().objects.get_mut(path) {
-            object.entry(interface.into()).or_default().insert(name.into(), value);
-        }
-        let body = (interface, properties, Vec::<String>::new());
-        let to = None::<&str>;
-        self.connection.emit_signal(to, path, PROPERTIES, CHANGED, &body).await.unwrap();
+        let set = |properties: &mut Properties| drop(properties.insert(name.into(), value));
+        self.change(path, interface, set).await;
+    }
+
+    /// Changes the properties of an interface, with news of them.
+    ///
+    /// # Panics
+    /// If the bus is gone.
+    pub async fn change(&self, path: &str, interface: &str, change: impl FnOnce(&mut Properties)) {
+        let news = {
+            let mut state = self.state();
+            let before = state.objects.clone();
+            if let Some(object) = state.objects.get_mut(path) {
+                change(object.entry(interface.into()).or_default());
+            }
+            differences(&before, &state.objects)
+        };
+        tell(&self.connection, news).await.unwrap();
     }
 
     /// Gives all objects a method.
@@ -160,11 +171,16 @@ async fn serve(connection: Connection, mut calls: MessageStream, state: Arc<Mute
         };
         // Who asked, or the bus, may be gone.
         let _ = connection.send(&answer).await;
-        for (path, interface, properties) in news {
-            let body = (interface, properties, Vec::<String>::new());
-            let _ = connection.emit_signal(None::<&str>, path, PROPERTIES, CHANGED, &body).await;
-        }
+        let _ = tell(&connection, news).await;
     }
+}
+
+async fn tell(connection: &Connection, news: News) -> zbus::Result<()> {
+    for (path, interface, properties) in news {
+        let body = (interface, properties, Vec::<String>::new());
+        connection.emit_signal(None::<&str>, path, PROPERTIES, CHANGED, &body).await?;
+    }
+    Ok(())
 }
 
 /// Path, interface and properties that a method has changed.

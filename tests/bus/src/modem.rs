@@ -30,9 +30,16 @@ impl ModemManager {
         let double = Double::start(address, name, "/org/freedesktop/ModemManager1/Modem").await;
         double.add("/org/freedesktop/ModemManager1", HashMap::new()).await;
         double.method("GetLocation", |call, objects| {
-            let known = &objects[Self::MODEM][&format!("{}.Location", Self::INTERFACE)];
-            let known: HashMap<u32, OwnedVariant> = known[HIDDEN].clone().try_into().unwrap();
-            Ok(Message::method_return(&call.header()).build(&known).unwrap())
+            let known = &objects[Self::MODEM][&location()];
+            Ok(Message::method_return(&call.header()).build(&enabled(known)).unwrap())
+        });
+        double.method("Setup", |call, objects| {
+            let (sources, signals): (u32, bool) = call.body().deserialize().unwrap();
+            let known = objects.get_mut(Self::MODEM).unwrap().get_mut(&location()).unwrap();
+            known.extend(properties([("Enabled", sources.into())]));
+            known.extend(properties([("SignalsLocation", signals.into())]));
+            show(known);
+            Ok(Message::method_return(&call.header()).build(&()).unwrap())
         });
         Self(double)
     }
@@ -55,14 +62,38 @@ impl ModemManager {
         self.remove(Self::BEARER).await;
     }
 
-    /// Sets where the modem is, by the bits of MMModemLocationSource.
+    /// Sets where the modem is, by the bits of MMModemLocationSource. It is told of those
+    /// that are switched on.
     ///
     /// # Panics
     /// If the bus is gone.
-    pub async fn set_location(&self, location: HashMap<u32, Variant<'static>>) {
-        let interface = format!("{}.Location", Self::INTERFACE);
-        self.set(Self::MODEM, &interface, HIDDEN, Variant::from(location)).await;
+    pub async fn set_location(&self, table: HashMap<u32, Variant<'static>>) {
+        let change = |known: &mut Properties| {
+            known.extend(properties([(HIDDEN, table.into())]));
+            show(known);
+        };
+        self.change(Self::MODEM, &location(), change).await;
     }
+}
+
+/// The interface of the place.
+fn location() -> String {
+    format!("{}.Location", ModemManager::INTERFACE)
+}
+
+/// What is known of the place by the sources that are on.
+fn enabled(known: &Properties) -> HashMap<u32, OwnedVariant> {
+    let sources = u32::try_from(known["Enabled"].clone()).unwrap();
+    let mut places: HashMap<u32, OwnedVariant> = known[HIDDEN].clone().try_into().unwrap();
+    places.retain(|source, _| sources & source != 0);
+    places
+}
+
+/// The property holds the place only while its signals are on.
+fn show(known: &mut Properties) {
+    let signals = bool::try_from(known["SignalsLocation"].clone()).unwrap();
+    let places = if signals { enabled(known) } else { HashMap::new() };
+    known.extend(properties([("Location", places.into())]));
 }
 
 impl Deref for ModemManager {
@@ -148,5 +179,5 @@ fn bearer(link: &str) -> HashMap<String, Properties> {
     HashMap::from([(ModemManager::BEARER_INTERFACE.to_owned(), properties)])
 }
 
-/// What GetLocation gives; the property holds it only while signals of it are on.
+/// What GetLocation gives.
 const HIDDEN: &str = "_Location";

@@ -138,7 +138,7 @@ const APP_DATA: &[Field] = &[
 const LOGS: &[Word] = &[word("journal", Here), word("none", Here)];
 
 const POSITIONS: &[Word] =
-    &[word("gpsd", Here), word("fixed", Here), word("modemmanager", NotYet), word("geoclue", Here)];
+    &[word("gpsd", Here), word("fixed", Here), word("modemmanager", Here), word("geoclue", Here)];
 
 #[rustfmt::skip] // a table: one row a key
 const FIRMWARE: &[Field] = &[

@@ -41,6 +41,7 @@ pub(super) fn location(node: &Node, errors: &mut Vec<ConfigError>) -> Option<Loc
             Place::new(number("latitude")?, number("longitude")?, number("altitude"))
                 .map(LocationConfig::Fixed)
         }
+        "modemmanager" => Some(LocationConfig::ModemManager),
         // The shape names what is none.
         _ => None,
     }

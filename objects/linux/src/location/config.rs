@@ -9,6 +9,8 @@ pub enum LocationConfig {
     Gpsd(String),
     /// GeoClue on the bus of the system.
     GeoClue,
+    /// The receiver in a modem, through ModemManager.
+    ModemManager,
 }
 
 /// A position of the configuration.

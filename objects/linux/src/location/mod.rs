@@ -9,6 +9,8 @@ mod config;
 mod fix;
 mod geoclue;
 mod gpsd;
+mod modem;
+mod nmea;
 mod outage;
 mod report;
 mod track;
@@ -50,7 +52,8 @@ enum Source {
 }
 
 impl Location {
-    /// The object with its source. `out` is the channel of the host.
+    /// The object with its source, which may be on the bus. `out` is the channel of the
+    /// host.
     ///
     /// # Panics
     /// Outside a tokio runtime, which its tasks need.
@@ -72,6 +75,11 @@ impl Location {
             LocationConfig::GeoClue => {
                 let (source, track) = measure();
                 tasks.spawn(geoclue::run(bus, track));
+                source
+            }
+            LocationConfig::ModemManager => {
+                let (source, track) = measure();
+                tasks.spawn(modem::run(bus, track));
                 source
             }
         };

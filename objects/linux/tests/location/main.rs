@@ -2,6 +2,7 @@
 
 mod geoclue;
 mod gpsd;
+mod modem;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,12 +3,13 @@
 //! switched on the signals of the location.
 
 mod bearer;
+pub(crate) mod receiver;
 
 use std::collections::HashMap;
 
 use zbus::match_rule::MatchRule;
 use zbus::message::Type;
-use zbus::{Connection, MessageStream, OwnedObjectPath, OwnedVariant};
+use zbus::{Connection, Message, MessageStream, OwnedObjectPath, OwnedVariant};
 
 use super::properties::{self, Properties, value};
 pub(crate) use bearer::Bearer;
@@ -59,19 +60,15 @@ pub(crate) type Location = HashMap<u32, OwnedVariant>;
 
 /// Asks for all modems.
 pub(crate) async fn modems(bus: &Connection) -> zbus::Result<Vec<Modem>> {
-    let reply = bus.call_method(Some(NAME), PATH, Some(OBJECTS), "GetManagedObjects", &()).await?;
-    let objects: HashMap<OwnedObjectPath, Interfaces> = reply.body().deserialize()?;
-    let mut objects: Vec<_> = objects.into_iter().collect();
-    objects.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     let mut modems = Vec::new();
-    for (path, mut interfaces) in objects.into_iter().take(MAX_MODEMS) {
+    for (path, mut interfaces) in managed(bus).await? {
         let Some(modem) = interfaces.get(MODEM) else { continue };
         let mut bearers: Vec<OwnedObjectPath> = value(modem, "Bearers").unwrap_or_default();
         bearers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         if let Some(location) = interfaces.get_mut(LOCATION) {
-            complete(bus, path.as_str(), location).await;
+            complete(bus, &path, location).await;
         }
-        let mut known = Modem { path: path.as_str().to_owned(), ..describe(&interfaces) };
+        let mut known = Modem { path, ..describe(&interfaces) };
         for bearer in bearers.iter().take(MAX_BEARERS) {
             // One that goes meanwhile takes nothing else with it.
             match properties::all(bus, NAME, bearer.as_str(), BEARER).await {
@@ -84,6 +81,17 @@ pub(crate) async fn modems(bus: &Connection) -> zbus::Result<Vec<Modem>> {
         modems.push(known);
     }
     Ok(modems)
+}
+
+/// The objects of modems in the order of their paths.
+async fn managed(bus: &Connection) -> zbus::Result<Vec<(String, Interfaces)>> {
+    let reply = bus.call_method(Some(NAME), PATH, Some(OBJECTS), "GetManagedObjects", &()).await?;
+    let objects: HashMap<OwnedObjectPath, Interfaces> = reply.body().deserialize()?;
+    let named = |(path, interfaces): (OwnedObjectPath, _)| (path.as_str().to_owned(), interfaces);
+    let mut objects: Vec<_> = objects.into_iter().map(named).collect();
+    objects.sort_by(|(one, _), (other, _)| one.cmp(other));
+    objects.truncate(MAX_MODEMS);
+    Ok(objects)
 }
 
 /// Asks for the cell where the property does not hold it: as long as the signals of the
@@ -116,6 +124,11 @@ pub(crate) async fn changes(bus: &Connection) -> zbus::Result<MessageStream> {
     let rule =
         MatchRule::builder().msg_type(Type::Signal).sender(NAME).path_namespace(PATH).build()?;
     MessageStream::for_match_rule(rule, bus, None).await
+}
+
+/// Whether a signal says that a modem has come or gone.
+pub(crate) fn is_of_objects(signal: &Message) -> bool {
+    signal.header().interface().is_some_and(|interface| interface.as_str() == OBJECTS)
 }
 
 fn describe(interfaces: &Interfaces) -> Modem {
