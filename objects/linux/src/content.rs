@@ -33,7 +33,8 @@ pub(crate) fn read(path: &Path, contents: Vec<(Path, Content)>) -> CallResult {
         }
     }
     entries.retain(|entry| path.contains(&entry.path));
-    if entries.is_empty() {
+    // An object may have no instance at the time (CORE-127).
+    if entries.is_empty() && path.instance_id().is_some() {
         return Err(not_found(path));
     }
     Ok(CallReply::Entries(entries))
