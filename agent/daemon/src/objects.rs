@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use lwm2m_objects::{
-    AppDataConfig, BusHandle, ConnectivityMonitoring, ConnectivityStatistics, Device, DeviceConfig,
-    EventLog, Location, LocationConfig, LockAndWipe, LockAndWipeConfig, Modems, ObjectHost, Roots,
-    app_data, portfolio, sensors,
+    ApnProfiles, AppDataConfig, BusHandle, CellularConnectivity, ConnectivityMonitoring,
+    ConnectivityStatistics, Device, DeviceConfig, EventLog, Location, LocationConfig, LockAndWipe,
+    LockAndWipeConfig, Modems, ObjectHost, Roots, app_data, portfolio, sensors,
 };
 
 use crate::config::{EventLogSource, Sensors};
@@ -46,6 +46,9 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     objects.add(Box::new(ConnectivityMonitoring::new((*roots).clone(), &modems, out)));
     let out = objects.sender();
     objects.add(Box::new(ConnectivityStatistics::new((*roots).clone(), state, out)));
+    let out = objects.sender();
+    objects.add(Box::new(CellularConnectivity::new(state, bus.clone(), &modems, out)));
+    objects.add(Box::new(ApnProfiles::new(bus.clone(), &modems, objects.sender())));
     if let Some(targets) = settings.lock_and_wipe {
         objects.add(Box::new(LockAndWipe::new(targets, state, bus.clone(), objects.sender())));
     }

@@ -74,10 +74,13 @@ impl ObjectHost {
         }
     }
 
-    /// Definition, instances and streams of each object, in ascending order of Object ID.
+    /// Definition, instances and streams of each object that the device supports now, in
+    /// ascending order of Object ID.
     pub fn objects(&self) -> impl Iterator<Item = (Arc<ObjectDef>, Vec<u16>, Vec<u16>)> + '_ {
         let objects = self.objects.values().map(|slot| &slot.object);
-        objects.map(|object| (object.definition(), object.instances(), object.streams()))
+        objects
+            .filter(|object| object.is_supported())
+            .map(|object| (object.definition(), object.instances(), object.streams()))
     }
 
     /// Gives a call to its object.

@@ -6,12 +6,15 @@
 //! [`InMemory`] is an object of any definition. Wire formats, attributes and access rights
 //! are the engine's.
 
+mod apn;
 mod bus;
+mod cellular;
 mod connectivity;
 mod content;
 mod device;
 pub mod durable;
 mod event_log;
+mod follow;
 mod host;
 mod kept;
 mod location;
@@ -29,7 +32,9 @@ pub mod sources;
 mod statistics;
 mod tasks;
 
+pub use apn::ApnProfiles;
 pub use bus::{BusHandle, is_service_missing};
+pub use cellular::CellularConnectivity;
 pub use connectivity::ConnectivityMonitoring;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};
 pub use event_log::EventLog;

@@ -4,6 +4,7 @@
 //! 2. On a signal ask again, once for all signals of [`SETTLE_TIME`].
 //! 3. What it said is forgotten when it goes, or the bus does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use zbus::Connection;
 
 use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
+use crate::slots::Slots;
 use crate::sources::modem_manager::{self, Modem};
 use crate::sources::properties;
 
@@ -51,8 +53,11 @@ async fn keep(bus: BusHandle, modems: watch::Sender<Vec<Modem>>) {
 async fn listen(bus: &Connection, modems: &watch::Sender<Vec<Modem>>) -> zbus::Result<()> {
     let mut owner = properties::owner_changes(bus, modem_manager::NAME).await?;
     let mut changes = modem_manager::changes(bus).await?;
+    let mut slots = Slots::default();
     loop {
-        publish(modems, ask(bus).await);
+        let mut known = ask(bus).await;
+        number(&mut known, &mut slots);
+        publish(modems, known);
         tokio::select! {
             Some(_) = next_message(&mut owner) => {}
             Some(_) = next_message(&mut changes) => {}
@@ -82,6 +87,20 @@ async fn ask(bus: &Connection) -> Vec<Modem> {
         }
     };
     timeout(ASK_TIME_LIMIT, ask).await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// Gives each bearer the number that it had, or a new one.
+fn number(modems: &mut [Modem], slots: &mut Slots) {
+    let bearers = modems.iter().flat_map(|modem| &modem.bearers);
+    let paths: Vec<String> = bearers.map(|bearer| bearer.path.clone()).collect();
+    let numbers: HashMap<&String, u16> = slots
+        .assign(&paths, |path| path)
+        .into_iter()
+        .map(|(number, path)| (path, number))
+        .collect();
+    for bearer in modems.iter_mut().flat_map(|modem| &mut modem.bearers) {
+        bearer.number = numbers.get(&bearer.path).copied().unwrap_or_default();
+    }
 }
 
 fn publish(modems: &watch::Sender<Vec<Modem>>, new: Vec<Modem>) {

@@ -14,6 +14,12 @@ pub trait Object {
     /// Its instances, ascending.
     fn instances(&self) -> Vec<u16>;
 
+    /// False as long as there is nothing on this device that it could be about. It is not
+    /// named to servers then, until its first [`ObjectMessage::Object`].
+    fn is_supported(&self) -> bool {
+        true
+    }
+
     /// Opaque resources whose values it takes chunk by chunk, as
     /// [`CallOperation::Stream`](lwm2m_engine::CallOperation::Stream).
     fn streams(&self) -> Vec<u16> {

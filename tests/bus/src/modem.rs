@@ -6,7 +6,7 @@ use std::ops::Deref;
 use zbus::message::Message;
 use zbus::{ObjectPath, OwnedVariant, Variant};
 
-use crate::double::{Double, Properties, properties};
+use crate::double::{Double, Objects, Properties, properties};
 
 /// The service; it goes with the value.
 pub struct ModemManager(Double);
@@ -41,6 +41,25 @@ impl ModemManager {
             show(known);
             Ok(Message::method_return(&call.header()).build(&()).unwrap())
         });
+        double.method("Enable", |call, objects| {
+            let on: bool = call.body().deserialize().unwrap();
+            let state = if on { 8_i32 } else { 3 };
+            let modem = objects.get_mut(Self::MODEM).unwrap().get_mut(Self::INTERFACE).unwrap();
+            let is_on = i32::try_from(modem["State"].clone()).unwrap() >= 6;
+            if is_on != on {
+                modem.extend(properties([("State", state.into())]));
+            }
+            if !on {
+                connect(objects, false);
+            }
+            Ok(Message::method_return(&call.header()).build(&()).unwrap())
+        });
+        for (method, to) in [("Connect", true), ("Disconnect", false)] {
+            double.method(method, move |call, objects| {
+                connect(objects, to);
+                Ok(Message::method_return(&call.header()).build(&()).unwrap())
+            });
+        }
         Self(double)
     }
 
@@ -74,6 +93,12 @@ impl ModemManager {
         };
         self.change(Self::MODEM, &location(), change).await;
     }
+}
+
+fn connect(objects: &mut Objects, to: bool) {
+    let bearer = objects.get_mut(ModemManager::BEARER).unwrap();
+    let bearer = bearer.get_mut(ModemManager::BEARER_INTERFACE).unwrap();
+    bearer.extend(properties([("Connected", to.into())]));
 }
 
 /// The interface of the place.

@@ -222,6 +222,7 @@ mod tests {
         };
         let modem = Modem {
             path: "/0".into(),
+            is_on: true,
             bearers: vec![bearer],
             bearer: Some(6),
             strength: Some(-101),

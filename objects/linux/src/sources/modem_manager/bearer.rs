@@ -10,6 +10,8 @@ use super::{Properties, text, value};
 pub(crate) struct Bearer {
     /// Its object on the bus.
     pub(crate) path: String,
+    /// Its number, as long as it is there.
+    pub(crate) number: u16,
     /// Whether it is connected.
     pub(crate) is_connected: bool,
     /// The network interface of a bearer that is connected.
@@ -65,6 +67,7 @@ impl Bearer {
         let error: Option<(String, String)> = value(properties, "ConnectionError");
         Self {
             path: path.to_owned(),
+            number: 0,
             is_connected,
             link: text(properties, "Interface").filter(|_| is_connected),
             profile: text(&settings, "profile-name"),

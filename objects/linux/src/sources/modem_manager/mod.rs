@@ -12,13 +12,15 @@ use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream, OwnedObjectPath, OwnedVariant};
 
 use super::properties::{self, Properties, value};
-pub(crate) use bearer::Bearer;
+pub(crate) use bearer::{Address, Bearer};
 
 /// What is known of a modem. What it does not tell is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Modem {
     /// Its object on the bus.
     pub(crate) path: String,
+    /// Whether its radio is on.
+    pub(crate) is_on: bool,
     /// Its bearers, connected or not, in the order of their paths.
     pub(crate) bearers: Vec<Bearer>,
     /// The number of the network in Network Bearer (Objects 6).
@@ -126,13 +128,29 @@ pub(crate) async fn changes(bus: &Connection) -> zbus::Result<MessageStream> {
     MessageStream::for_match_rule(rule, bus, None).await
 }
 
+/// Switches the radio of a modem; takes the polkit action [`CONTROL_ACTION`].
+pub(crate) async fn enable(bus: &Connection, modem: &Modem, on: bool) -> zbus::Result<()> {
+    bus.call_method(Some(NAME), modem.path.as_str(), Some(MODEM), "Enable", &on).await?;
+    Ok(())
+}
+
+/// Connects or disconnects a bearer, which may take minutes; takes the polkit action
+/// [`CONTROL_ACTION`].
+pub(crate) async fn connect(bus: &Connection, bearer: &str, to: bool) -> zbus::Result<()> {
+    let method = if to { "Connect" } else { "Disconnect" };
+    bus.call_method(Some(NAME), bearer, Some(BEARER), method, &()).await?;
+    Ok(())
+}
+
 /// Whether a signal says that a modem has come or gone.
 pub(crate) fn is_of_objects(signal: &Message) -> bool {
     signal.header().interface().is_some_and(|interface| interface.as_str() == OBJECTS)
 }
 
 fn describe(interfaces: &Interfaces) -> Modem {
-    let mut known = Modem::default();
+    let state: Option<i32> = property(interfaces, MODEM, "State");
+    let mut known =
+        Modem { is_on: state.is_some_and(|state| state >= ENABLED), ..Modem::default() };
     let bands: Vec<u32> = property(interfaces, MODEM, "CurrentBands").unwrap_or_default();
     let access: Option<u32> = property(interfaces, MODEM, "AccessTechnologies");
     known.bearer = access.and_then(|access| bearer(access, &bands));
@@ -244,6 +262,10 @@ pub(crate) const LOCATION: &str = "org.freedesktop.ModemManager1.Modem.Location"
 pub(crate) const BEARER: &str = "org.freedesktop.ModemManager1.Bearer";
 /// The polkit action for all questions of the place.
 pub(crate) const LOCATION_ACTION: &str = "org.freedesktop.ModemManager1.Location";
+/// The polkit action for what changes a modem.
+pub(crate) const CONTROL_ACTION: &str = "org.freedesktop.ModemManager1.Device.Control";
+/// MM_MODEM_STATE_ENABLED; what is above it is on, too.
+const ENABLED: i32 = 6;
 /// MM_MODEM_LOCATION_SOURCE_3GPP_LAC_CI.
 const LAC_AND_CELL: u32 = 1;
 /// Modems that are looked at.
