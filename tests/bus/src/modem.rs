@@ -34,8 +34,15 @@ impl ModemManager {
             Ok(Message::method_return(&call.header()).build(&enabled(known)).unwrap())
         });
         double.method("Setup", |call, objects| {
+            let modem = objects.get_mut(Self::MODEM).unwrap();
+            // The method of another interface has the same name.
+            if let Ok(seconds) = call.body().deserialize::<u32>() {
+                let signal = modem.get_mut(&format!("{}.Signal", Self::INTERFACE)).unwrap();
+                signal.extend(properties([("Rate", seconds.into())]));
+                return Ok(Message::method_return(&call.header()).build(&()).unwrap());
+            }
             let (sources, signals): (u32, bool) = call.body().deserialize().unwrap();
-            let known = objects.get_mut(Self::MODEM).unwrap().get_mut(&location()).unwrap();
+            let known = modem.get_mut(&location()).unwrap();
             known.extend(properties([("Enabled", sources.into())]));
             known.extend(properties([("SignalsLocation", signals.into())]));
             show(known);

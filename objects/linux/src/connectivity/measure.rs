@@ -224,6 +224,7 @@ mod tests {
             path: "/0".into(),
             is_on: true,
             bearers: vec![bearer],
+            rate: None,
             bearer: Some(6),
             strength: Some(-101),
             quality: Some(-11),

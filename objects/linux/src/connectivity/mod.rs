@@ -24,7 +24,7 @@ use crate::sources::{clock, nl80211};
 use crate::tasks::Tasks;
 use crate::{Answer, Modems, Object, ObjectMessage, Roots};
 use measure::{Contents, Look};
-use resource::{LINK_QUALITY, LINK_UTILIZATION, SIGNAL_STRENGTH};
+use resource::{LINK_QUALITY, LINK_UTILIZATION, SIGNAL_SNR, SIGNAL_STRENGTH};
 use utilization::Utilization;
 use watcher::{Watched, Watcher};
 
@@ -108,6 +108,9 @@ impl Object for ConnectivityMonitoring {
         let any = self.observed.interval(&Path::object(self.definition.id)).is_some();
         let sampled = [SIGNAL_STRENGTH, LINK_QUALITY, LINK_UTILIZATION].map(resource::path);
         let sampled = sampled.iter().filter_map(|path| self.observed.interval(path)).min();
+        let measured = [SIGNAL_STRENGTH, LINK_QUALITY, SIGNAL_SNR].map(resource::path);
+        let measured = measured.iter().filter_map(|path| self.observed.interval(path)).min();
+        self.modems.measure(measured);
         let watched = Watched { any, sampled };
         self.watched.send_if_modified(|known| std::mem::replace(known, watched) != watched);
     }

@@ -8,9 +8,10 @@ use lwm2m_objects::{BusHandle, ConnectivityMonitoring, Modems, ObjectHost, Roots
 use lwm2m_test_bus::{Bus, ModemManager};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use zbus::{Connection, Variant};
 
-use crate::{changed, ip, own_network, read};
+use crate::{PATIENCE, changed, ip, own_network, read};
 
 /// A device in a network of its own, whose only link is `wan0`.
 struct Lab {
@@ -205,4 +206,45 @@ async fn a_cell_that_is_denied_is_absent() {
     lab.changed(&["/4/0/0", "/4/0/2"]).await;
     let found: Vec<u16> = lab.cellular().into_iter().map(|(id, _)| id).collect();
     assert_eq!(found, [0, 2, 3, 7, 9, 10, 11]);
+}
+
+/// ModemManager measures the signal only if it is told to.
+#[tokio::test]
+async fn the_signal_is_measured_while_it_is_observed() {
+    let Some(mut lab) = Lab::start().await else { return };
+    let service = ModemManager::start(lab.bus.address()).await;
+    let told = || -> Vec<String> {
+        let calls = service.calls().into_iter().filter(|call| call.contains(" Setup"));
+        calls.map(|call| call.replace(MODEM, "")).collect()
+    };
+    let wait = async |count: usize| {
+        let look = async {
+            while told().len() < count {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, look).await.expect("it is told so");
+    };
+    // Somebody else has it measured.
+    service.plug_in("wan0").await;
+    lab.changed(&["/4/0/0", "/4/0/2"]).await;
+    assert!(told().is_empty());
+    // Nobody does. What may not be is not asked again and again.
+    service.refuse("Setup", Some("org.freedesktop.ModemManager1.Error.Core.Unauthorized"));
+    service.set(MODEM, &interface("Signal"), "Rate", 0_u32).await;
+    wait(1).await;
+    service.set(MODEM, &interface("Signal"), "Lte", signal(&[])).await;
+    lab.changed(&["/4/0/2"]).await;
+    assert_eq!(told(), [" Setup 3600"]);
+    service.refuse("Setup", None);
+    let observe = |lab: &mut Lab, path: &str, seconds: Option<u64>| {
+        lab.host.watch(&path.parse().unwrap(), seconds.map(Duration::from_secs));
+    };
+    observe(&mut lab, "/4/0/2", Some(10));
+    wait(2).await;
+    observe(&mut lab, "/4/0/2", None);
+    wait(3).await;
+    observe(&mut lab, "/4/0", None);
+    wait(4).await;
+    assert_eq!(told()[1..], [" Setup 10", " Setup 3600", " Setup 0"]);
 }

@@ -23,6 +23,9 @@ pub(crate) struct Modem {
     pub(crate) is_on: bool,
     /// Its bearers, connected or not, in the order of their paths.
     pub(crate) bearers: Vec<Bearer>,
+    /// How often its signal is measured, in seconds, 0 if it is not; `None` where it
+    /// cannot be.
+    pub(crate) rate: Option<u32>,
     /// The number of the network in Network Bearer (Objects 6).
     pub(crate) bearer: Option<i64>,
     /// RSRP, RSCP or RSSI, whichever the network has, in dBm.
@@ -134,6 +137,13 @@ pub(crate) async fn enable(bus: &Connection, modem: &Modem, on: bool) -> zbus::R
     Ok(())
 }
 
+/// Has the signal of a modem measured every so many seconds, or with 0 not at all; takes
+/// the polkit action [`CONTROL_ACTION`].
+pub(crate) async fn measure(bus: &Connection, modem: &Modem, seconds: u32) -> zbus::Result<()> {
+    bus.call_method(Some(NAME), modem.path.as_str(), Some(SIGNAL), "Setup", &seconds).await?;
+    Ok(())
+}
+
 /// Connects or disconnects a bearer, which may take minutes; takes the polkit action
 /// [`CONTROL_ACTION`].
 pub(crate) async fn connect(bus: &Connection, bearer: &str, to: bool) -> zbus::Result<()> {
@@ -153,6 +163,7 @@ fn describe(interfaces: &Interfaces) -> Modem {
         Modem { is_on: state.is_some_and(|state| state >= ENABLED), ..Modem::default() };
     let bands: Vec<u32> = property(interfaces, MODEM, "CurrentBands").unwrap_or_default();
     let access: Option<u32> = property(interfaces, MODEM, "AccessTechnologies");
+    known.rate = property(interfaces, SIGNAL, "Rate");
     known.bearer = access.and_then(|access| bearer(access, &bands));
     known.operator =
         property::<String>(interfaces, MODEM_3GPP, "OperatorCode").and_then(|code| operator(&code));
