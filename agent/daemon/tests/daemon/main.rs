@@ -13,6 +13,7 @@ mod firmware_bus;
 mod keys;
 mod links;
 mod location;
+mod modem;
 mod pull;
 mod reload;
 mod restart;
