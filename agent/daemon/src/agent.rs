@@ -323,6 +323,7 @@ impl Agent {
             ObjectMessage::Object { definition, instances, streams } => {
                 Input::Object { definition, instances, streams }
             }
+            ObjectMessage::Update => Input::Command(Command::Update { server: None }),
         };
         self.engine.handle(self.now, input);
     }

@@ -24,7 +24,7 @@ use lwm2m_bus::Exit;
 use lwm2m_engine::{Account, Deregister, EngineConfig, Event, Retry, SecurityMode};
 use lwm2m_firmware::DEFAULT_PATIENCE;
 use lwm2m_model::Version;
-use lwm2m_objects::{BusHandle, DeviceConfig, InMemory, MemoryObject, ObjectHost, Roots};
+use lwm2m_objects::{BusHandle, DeviceConfig, InMemory, MemoryObject, ObjectHost, Reached, Roots};
 use lwm2m_security::{Psk, Secret};
 use lwm2m_test_server::prompt::{self, Condition, Flow, PATIENCE, PromptError, Session};
 use lwm2m_test_server::script::{Interpreter, Script, ScriptError};
@@ -151,7 +151,8 @@ fn agent(
     let mut objects = ObjectHost::new(clock::now);
     let device = DeviceConfig::new(config::BINDINGS);
     let (roots, bus) = (Roots::default(), BusHandle::absent());
-    let place = Place { state, roots: &roots, bus };
+    // Without a bus nothing waits for it.
+    let place = Place { state, roots: &roots, bus, reached: Reached::default() };
     let settings = Settings {
         device,
         sensors: Sensors::default(),

@@ -62,7 +62,7 @@ fn add_with<B: Backend>(
     downloads: Downloads,
     place: &Place<'_>,
 ) -> (Confirmation, FirmwareHandle) {
-    let Place { state, roots, bus } = place;
+    let Place { state, roots, bus, .. } = place;
     let folder = state.join("firmware");
     let checks = roots.usr.join("lib/lwm2md/checks.d");
     let object = FirmwareUpdate::new(Parts {
@@ -100,7 +100,7 @@ pub(crate) fn note(confirmation: &Option<Confirmation>, event: &Event) {
 
 /// True if a server has answered a Register or an Update. After a restart that is
 /// `Resumed` as a rule, and the next Update may be a day away.
-fn is_answer(event: &Event) -> bool {
+pub(crate) fn is_answer(event: &Event) -> bool {
     matches!(event, Event::Registered { .. } | Event::Resumed { .. } | Event::Updated { .. })
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use lwm2m_objects::{
     ApnProfiles, AppDataConfig, BusHandle, CellularConnectivity, ConnectivityMonitoring,
     ConnectivityStatistics, Device, DeviceConfig, EventLog, Location, LocationConfig, LockAndWipe,
-    LockAndWipeConfig, Modems, ObjectHost, Roots, app_data, portfolio, sensors,
+    LockAndWipeConfig, Modems, ObjectHost, Reached, Roots, WlanConnectivity, app_data, portfolio,
+    sensors,
 };
 
 use crate::config::{EventLogSource, Sensors};
@@ -17,6 +18,8 @@ pub(crate) struct Place<'a> {
     /// The directories of the system.
     pub(crate) roots: &'a Roots,
     pub(crate) bus: BusHandle,
+    /// Hears when a server has answered.
+    pub(crate) reached: Reached,
 }
 
 /// What is configured of the objects.
@@ -32,7 +35,7 @@ pub(crate) struct Settings {
 
 /// Adds them.
 pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_>) {
-    let Place { state, roots, bus } = place;
+    let Place { state, roots, bus, reached } = place;
     let out = objects.sender();
     if settings.sensors == Sensors::Shown {
         sensors(roots, &out).for_each(|object| objects.add(object));
@@ -58,6 +61,8 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     if let Some(config) = &settings.binary_app_data {
         objects.add(Box::new(app_data(config, state, objects.sender())));
     }
+    let (out, reached) = (objects.sender(), reached.clone());
+    objects.add(Box::new(WlanConnectivity::new((*roots).clone(), bus.clone(), reached, out)));
     if settings.event_log == EventLogSource::Journal {
         objects.add(Box::new(EventLog::new((*roots).clone(), state, objects.sender())));
     }

@@ -16,7 +16,7 @@ use crate::systemd::{Notifier, watchdog_interval};
 use lwm2m_bus::Exit;
 use lwm2m_engine::Deregister;
 use lwm2m_model::record::Record;
-use lwm2m_objects::{BusHandle, ObjectHost, Roots};
+use lwm2m_objects::{BusHandle, ObjectHost, Reached, Roots};
 use lwm2m_transport::clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -99,7 +99,8 @@ async fn serve(
     let seed = seed()?;
     let engine = loaded.config.engine_config(loaded.endpoint.clone(), clock::boot_id(), seed);
     let mut objects = ObjectHost::new(clock::now);
-    let place = Place { state, roots: &roots, bus: handle };
+    let reached = Reached::default();
+    let place = Place { state, roots: &roots, bus: handle, reached: reached.clone() };
     let settings = &loaded.config.firmware;
     let firmware = firmware::add(&mut objects, settings, downloads, &place);
     let (confirmation, firmware) = firmware.unzip();
@@ -118,6 +119,9 @@ async fn serve(
     let (changes, mut changed) = mpsc::channel(1);
     let events = Box::new(move |event: &lwm2m_engine::Event| {
         firmware::note(&confirmation, event);
+        if firmware::is_answer(event) {
+            reached.note();
+        }
         if StatusFile::concerns(event) {
             // One that waits is enough: the state is looked at when it is taken.
             let _ = changes.try_send(());

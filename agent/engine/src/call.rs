@@ -34,7 +34,7 @@ pub enum CallOperation {
     /// Give the paths of what exists at and below the path, readable or not:
     /// [`CallReply::Paths`].
     Discover,
-    /// Take over the values, all or none: [`CallReply::Done`].
+    /// Take over the values, all or none: [`CallReply::Done`] or [`CallReply::AfterAnswer`].
     Write {
         /// What happens to what `entries` does not name.
         mode: WriteMode,
@@ -77,8 +77,8 @@ pub enum CallOperation {
         /// instances.
         entries: Vec<Entry>,
     },
-    /// The answer to what was promised, an Execute or the last chunk of a stream, has
-    /// gone out: do it now. No reply is expected.
+    /// The answer to what was promised, an Execute, a Write or the last chunk of a stream,
+    /// has gone out: do it now. No reply is expected.
     Proceed,
     /// Remove the instance or resource instance: [`CallReply::Done`].
     Delete,

@@ -139,7 +139,8 @@ pub(crate) fn refusal(error: &zbus::Error, service: &str, action: &str) -> Reque
         return not_granted(service, action);
     }
     match name.rsplit('.').next().unwrap_or_default() {
-        "InvalidArgs" => {
+        "InvalidArgs" | "InvalidArguments" | "InvalidConnection" | "InvalidProperty"
+        | "MissingProperty" => {
             RequestError::new(Code::BAD_REQUEST, format!("{service} refuses the value"))
         }
         "AutomaticTimeSyncEnabled" => {

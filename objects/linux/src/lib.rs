@@ -31,6 +31,7 @@ mod source;
 pub mod sources;
 mod statistics;
 mod tasks;
+mod wlan;
 
 pub use apn::ApnProfiles;
 pub use bus::{BusHandle, is_service_missing};
@@ -54,3 +55,4 @@ pub use roots::Roots;
 pub use sensors::sensors;
 pub use sources::systemd1::{UnitCause, UnitFailure, is_instance_name, run_unit};
 pub use statistics::ConnectivityStatistics;
+pub use wlan::{Reached, WlanConnectivity};

@@ -75,4 +75,6 @@ pub enum ObjectMessage {
         /// Its resources that take their values chunk by chunk.
         streams: Vec<u16>,
     },
+    /// The way to the servers may be another: each is to be sent an Update.
+    Update,
 }

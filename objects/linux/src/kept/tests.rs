@@ -42,6 +42,7 @@ impl World {
                     ObjectMessage::Reply { result, .. } => break result,
                     ObjectMessage::Object { instances, .. } => self.told.push(instances),
                     ObjectMessage::Changed(path) => panic!("{path}"),
+                    ObjectMessage::Update => panic!("no object here asks for one"),
                 }
             },
         };

@@ -17,6 +17,7 @@ pub mod meminfo;
 pub(crate) mod modem_manager;
 mod netlink;
 pub mod network;
+pub(crate) mod network_manager;
 pub(crate) mod nl80211;
 pub mod os_release;
 pub mod power_supply;

@@ -43,6 +43,12 @@ where
     T::try_from(value).map_err(Into::into)
 }
 
+/// A property that is a text which says something.
+pub(crate) fn text(properties: &Properties, name: &str) -> Option<String> {
+    let text: String = value(properties, name)?;
+    super::text::clean(text.as_bytes())
+}
+
 /// The signals that say a property of the object has changed.
 pub(crate) async fn changes(
     bus: &Connection,
