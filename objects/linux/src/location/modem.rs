@@ -212,7 +212,7 @@ fn report(known: &Location, now: i64) -> Report {
         return Report::NoFix;
     };
     // Without its time a fix is not told (OBJ-73).
-    let time = modem_manager::text(&raw, "utc-time");
+    let time = properties::text(&raw, "utc-time");
     let Some(time) = time.as_deref().and_then(nmea::time_of_day) else { return Report::NoFix };
     let time = nmea::nearest(time, now);
     nmea::made(latitude, longitude, number("altitude"), Motion::default(), time)

@@ -11,7 +11,7 @@ use zbus::match_rule::MatchRule;
 use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream, OwnedObjectPath, OwnedVariant};
 
-use super::properties::{self, Properties, value};
+use super::properties::{self, Properties, text, value};
 pub(crate) use bearer::{Address, Bearer};
 
 /// What is known of a modem. What it does not tell is `None`.
@@ -194,12 +194,6 @@ fn property<T: TryFrom<OwnedVariant>>(
     name: &str,
 ) -> Option<T> {
     value(interfaces.get(interface)?, name)
-}
-
-/// A text that says something.
-pub(crate) fn text(properties: &Properties, name: &str) -> Option<String> {
-    let text: String = value(properties, name)?;
-    super::text::clean(text.as_bytes())
 }
 
 /// No receiver measures values outside; the filler for unknown is far below.
