@@ -119,6 +119,9 @@ fn report(config: &Config, endpoint: &str, serial: Option<String>, system: Syste
             line(&format!("  {name}"), value.clone());
         }
     }
+    for object in [&objects::CONNECTIVITY_MONITORING, &objects::CONNECTIVITY_STATISTICS] {
+        line(&format!("object {}", object.id), format!("{} {}", object.name, object.version));
+    }
     let position = config.location.as_ref().map(|location| match location {
         LocationConfig::Fixed(place) => format!("{} {}", place.latitude(), place.longitude()),
         LocationConfig::GeoClue => "GeoClue".to_owned(),
@@ -366,6 +369,8 @@ object 1       LwM2M Server 1.2
 object 3       Device 1.2
   manufacturer ACME
   serial       from credential \"serial\" (not checked: systemd passes it to the service alone)
+object 4       Connectivity Monitoring 1.3
+object 7       Connectivity Statistics 1.0
 
 files read     DIR/lwm2md.yaml
                DIR/conf.d/10.yaml
