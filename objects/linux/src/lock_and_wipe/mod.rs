@@ -161,7 +161,7 @@ impl Shared {
     }
 
     async fn perform(&self, operation: Operation) {
-        tracing::info!("lock and wipe: {operation:?} begins");
+        tracing::info!("lock and wipe: {operation} begins");
         self.tell(resource::RESULT).await;
         let before = self.record().clone();
         let mut locked = before.locked.clone();
@@ -185,7 +185,7 @@ impl Shared {
             // What is done is done. After a restart it counts as failed.
             *self.record() = ended;
         }
-        tracing::info!("lock and wipe: {operation:?} has ended with result {result}");
+        tracing::info!("lock and wipe: {operation} has ended with result {result}");
         self.tell(resource::STATE).await;
         self.tell(resource::RESULT).await;
     }

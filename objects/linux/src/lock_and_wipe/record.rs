@@ -1,6 +1,7 @@
 //! What is kept across a restart of the agent.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -18,6 +19,17 @@ pub(super) enum Operation {
     LockSome,
     LockAll,
     Wipe,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unlock => "unlock",
+            Self::LockSome => "lock in part",
+            Self::LockAll => "lock",
+            Self::Wipe => "wipe",
+        })
+    }
 }
 
 impl Operation {
@@ -78,7 +90,7 @@ impl Record {
         record.lock_targets.retain(|(_, name)| config.lock.contains(name));
         record.wipe_targets.retain(|(_, name)| config.wipe.contains(name));
         if let Some(operation) = record.running.take() {
-            tracing::warn!("the agent was ended in the middle of {operation:?} (object 8)");
+            tracing::warn!("lock and wipe: the agent was ended in the middle of: {operation}");
             record.result = operation.result(false);
         }
         record
