@@ -18,7 +18,16 @@ pub(crate) async fn findings(bus: &BusHandle, uses_rauc: bool) -> Vec<Finding> {
             "look at the journal of lwm2md for the reason",
         )];
     };
-    let mut found = vec![reboot(bus).await, set_time(&connection).await];
+    let mut found = vec![reboot(bus).await];
+    for right in &RIGHTS {
+        let is_there = match right.of_service {
+            Some(name) => has_owner(&connection, name).await,
+            None => true,
+        };
+        if is_there {
+            found.push(right.finding(&connection).await);
+        }
+    }
     if uses_rauc {
         found.push(rauc(&connection).await);
     }
@@ -39,33 +48,55 @@ async fn reboot(bus: &BusHandle) -> Finding {
     Finding::warning(AREA, text, advice)
 }
 
-/// Asks polkit about ourselves, since timedated can only be asked to do it.
-async fn set_time(connection: &Connection) -> Finding {
-    let text = |why: &str| format!("a server cannot set the clock: {why}");
-    let Some(name) = connection.unique_name() else {
-        return Finding::warning(AREA, text("the agent has no name on the bus"), RESTART);
-    };
+/// What a server may have done by a service that asks polkit, and by which rules.
+struct Right {
+    /// Nothing is said while this service is not on the bus.
+    of_service: Option<&'static str>,
+    what: &'static str,
+    actions: &'static [&'static str],
+    rules: &'static str,
+}
+
+impl Right {
+    /// Asks polkit about ourselves, since the services can only be asked to do it.
+    async fn finding(&self, connection: &Connection) -> Finding {
+        let Self { what, rules, .. } = self;
+        let text = |why: &str| format!("a server cannot {what}: {why}");
+        for action in self.actions {
+            match is_granted(connection, action).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let why = text(&format!("the polkit action {action} is needed"));
+                    let advice = format!(
+                        "if servers shall {what}, install {rules} in /usr/share/polkit-1/rules.d, \
+                         and run lwm2md as the user lwm2md"
+                    );
+                    return Finding::warning(AREA, why, advice);
+                }
+                Err(error) => {
+                    return Finding::warning(AREA, text(&error), "systemctl status polkit");
+                }
+            }
+        }
+        Finding::ok(AREA, format!("a server may {what}"))
+    }
+}
+
+async fn is_granted(connection: &Connection, action: &str) -> Result<bool, String> {
+    let name = connection.unique_name().ok_or("the agent has no name on the bus")?;
     let subject: (&str, HashMap<&str, Variant<'_>>) =
         ("system-bus-name", HashMap::from([("name", Variant::from(name.as_str()))]));
     let details: HashMap<&str, &str> = HashMap::new();
     let (without_asking, no_cancellation) = (0_u32, "");
-    let body = (subject, SET_TIME, details, without_asking, no_cancellation);
-    let answer = call(connection, POLKIT, "CheckAuthorization", &body).await;
-    let granted = answer.and_then(|reply| {
-        let body = reply.body();
-        let result: Result<(Authorization,), _> = body.deserialize();
-        result.map(|((granted, ..),)| granted).map_err(|error| error.to_string())
-    });
-    match granted {
-        Ok(true) => Finding::ok(AREA, "a server may set the clock"),
-        Ok(false) => Finding::warning(
-            AREA,
-            text(&format!("the polkit action {SET_TIME} is needed")),
-            "if servers shall set it, install lwm2md-clock.rules in /usr/share/polkit-1/rules.d, and run \
-             lwm2md as the user lwm2md",
-        ),
-        Err(error) => Finding::warning(AREA, text(&error), "systemctl status polkit"),
-    }
+    let body = (subject, action, details, without_asking, no_cancellation);
+    let reply = call(connection, POLKIT, "CheckAuthorization", &body).await?;
+    let result: Result<(Authorization,), _> = reply.body().deserialize();
+    result.map(|((granted, ..),)| granted).map_err(|error| error.to_string())
+}
+
+async fn has_owner(connection: &Connection, name: &str) -> bool {
+    let reply = call(connection, BUS, "NameHasOwner", &name).await;
+    reply.is_ok_and(|reply| reply.body().deserialize::<bool>().unwrap_or(false))
 }
 
 async fn rauc(connection: &Connection) -> Finding {
@@ -119,8 +150,39 @@ where
 }
 
 const AREA: &str = "D-Bus rights";
-const SET_TIME: &str = "org.freedesktop.timedate1.set-time";
-const RESTART: &str = "systemctl restart lwm2md";
+const RIGHTS: [Right; 3] = [
+    Right {
+        of_service: None,
+        what: "set the clock",
+        actions: &["org.freedesktop.timedate1.set-time", "org.freedesktop.timedate1.set-timezone"],
+        rules: "lwm2md-clock.rules",
+    },
+    Right {
+        of_service: Some("org.freedesktop.ModemManager1"),
+        what: "see all of a modem and switch it",
+        actions: &[
+            "org.freedesktop.ModemManager1.Location",
+            "org.freedesktop.ModemManager1.Device.Control",
+        ],
+        rules: "lwm2md-modem.rules",
+    },
+    Right {
+        of_service: Some("org.freedesktop.NetworkManager"),
+        what: "change a WLAN",
+        actions: &[
+            "org.freedesktop.NetworkManager.enable-disable-wifi",
+            "org.freedesktop.NetworkManager.network-control",
+            "org.freedesktop.NetworkManager.settings.modify.system",
+            "org.freedesktop.NetworkManager.checkpoint-rollback",
+        ],
+        rules: "lwm2md-wlan.rules",
+    },
+];
+const BUS: Target = Target {
+    service: "org.freedesktop.DBus",
+    path: "/org/freedesktop/DBus",
+    interface: "org.freedesktop.DBus",
+};
 const POLKIT: Target = Target {
     service: "org.freedesktop.PolicyKit1",
     path: "/org/freedesktop/PolicyKit1/Authority",

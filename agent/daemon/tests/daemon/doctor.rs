@@ -1,6 +1,7 @@
 //! `Diagnose`: each area broken on purpose, and found.
 
 use lwm2m_bus::{Finding, Verdict, first_to_fix};
+use lwm2m_test_bus::ModemManager;
 use lwm2m_test_server::ServerConfig;
 
 use crate::support::{Bus, Daemon, Lab, Link, closed_port, configuration, server, server_with};
@@ -154,5 +155,25 @@ async fn rauc_that_is_configured_and_not_there_is_found() {
     let Some((_lab, bus, daemon)) = ran else { return };
     let found = bus.client().await.diagnose().await.unwrap();
     assert_first(&found, "D-Bus rights", "de.pengutronix.rauc is not on the bus", "rauc");
+    daemon.stop().await;
+}
+
+/// Of a modem nothing is said before there is ModemManager.
+#[tokio::test]
+async fn the_rights_of_services_that_are_there_are_looked_at() {
+    let (_server, address) = server().await;
+    let text = configuration(&[Link::nosec(101, address)]);
+    let ran = started(&text, "info: server 101: registered").await;
+    let Some((lab, bus, daemon)) = ran else { return };
+    let agent = bus.client().await;
+    let of_modem = async || {
+        let found = agent.diagnose().await.unwrap();
+        found.into_iter().find(|finding| finding.text.contains("modem"))
+    };
+    assert_eq!(of_modem().await, None);
+    let _service = ModemManager::start(&Bus::address(&lab)).await;
+    let finding = of_modem().await.unwrap();
+    assert_eq!(finding.verdict(), Verdict::Warning);
+    assert!(finding.text.contains("PolicyKit1 is not on the bus"), "{finding:?}");
     daemon.stop().await;
 }
