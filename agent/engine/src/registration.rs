@@ -35,7 +35,11 @@ impl Engine {
             return;
         }
         match server.phase {
-            Phase::Waiting { .. } | Phase::Disabled { .. } => self.open_link(id),
+            Phase::Waiting { .. } => self.open_link(id),
+            Phase::Disabled { .. } => {
+                self.open_link(id);
+                self.mark(Key::Disabled(id));
+            }
             Phase::Registered { .. } => self.send_update(id),
             Phase::Deregistering { then, .. } => self.farewell_over(id, then),
             Phase::Connecting | Phase::Registering { .. } | Phase::Stopped => {}

@@ -42,7 +42,7 @@ impl Engine {
         let of_servers = self.servers.iter().flat_map(|(id, server)| {
             let attached = server.attached.below(&root);
             let attached = attached.map(|path| Key::Attached(*id, path.clone()));
-            attached.chain([Key::Account(*id), Key::Registration(*id)])
+            attached.chain([Key::Account(*id), Key::Registration(*id), Key::Disabled(*id)])
         });
         let keys: Vec<Key> = observations.chain(of_servers).collect();
         keys.into_iter().for_each(|key| self.mark(key));

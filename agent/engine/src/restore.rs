@@ -19,7 +19,7 @@ use crate::dispatch::Job;
 use crate::engine::Engine;
 use crate::evaluator::Reference;
 use crate::observations::{FIRST_SEQUENCE, MAX_SEQUENCE, Observation, ObservationId, Observer};
-use crate::server::{Announced, Registration};
+use crate::server::{Announced, Phase, Registration};
 
 impl Engine {
     /// Goes on from what was stored before a restart. To be called once, before the
@@ -48,6 +48,7 @@ impl Engine {
                 }
                 // What links left behind is of use for an account that is still there.
                 Record::Session(session) => self.servers.contains_key(&session.server),
+                Record::Disabled(disabled) => self.restore_silence(&disabled),
             };
             if !is_taken {
                 self.mark(key);
@@ -81,6 +82,21 @@ impl Engine {
         // Nothing goes out before it has answered.
         server.has_missed = true;
         true
+    }
+
+    /// A reboot ends the silence: it is often made to reach the device again, and a new
+    /// system has to prove that it reaches its servers.
+    fn restore_silence(&mut self, record: &record::Disabled) -> bool {
+        let (now, boot) = (self.now.boot, self.config.boot);
+        let Some(server) = self.servers.get_mut(&record.server) else { return false };
+        let until = record.until.at;
+        let holds = record.until.boot == boot
+            && until > now
+            && record.account == server.configured.registration_fingerprint();
+        if holds {
+            server.phase = Phase::Disabled { until };
+        }
+        holds
     }
 
     /// CORE-99: a server whose observation is lost has to observe anew, after a Register.
@@ -159,7 +175,10 @@ impl Engine {
                     self.attributes_changed(Some(id), &attached.path);
                     is_taken
                 }
-                Record::Registration(_) | Record::Observation(_) | Record::Session(_) => false,
+                Record::Registration(_)
+                | Record::Observation(_)
+                | Record::Session(_)
+                | Record::Disabled(_) => false,
             };
             if !is_taken {
                 self.mark(key);
@@ -182,6 +201,7 @@ impl Engine {
             Key::Observation(id, token) => self.observation_record(*id, token),
             Key::Registration(id) => self.registration_record(*id),
             Key::Session(_) => None,
+            Key::Disabled(id) => self.silence_record(*id),
         };
         record.map_or_else(|| Change::Remove(key.clone()), Change::Put)
     }
@@ -276,6 +296,16 @@ impl Engine {
             binding: registration.known.binding.clone(),
             objects: registration.known.objects,
             answered: Moment { boot: self.config.boot, at: registration.confirmed },
+        }))
+    }
+
+    fn silence_record(&self, id: u16) -> Option<Record> {
+        let server = self.servers.get(&id)?;
+        let Phase::Disabled { until } = server.phase else { return None };
+        Some(Record::Disabled(record::Disabled {
+            server: id,
+            account: server.configured.registration_fingerprint(),
+            until: Moment { boot: self.config.boot, at: until },
         }))
     }
 

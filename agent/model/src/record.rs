@@ -21,6 +21,8 @@ pub enum Record {
     Registration(Registration),
     /// A DTLS session that can be resumed.
     Session(Session),
+    /// A server that wants silence.
+    Disabled(Disabled),
 }
 
 /// What names a record.
@@ -36,6 +38,8 @@ pub enum Key {
     Registration(u16),
     /// By Short Server ID.
     Session(u16),
+    /// By Short Server ID.
+    Disabled(u16),
 }
 
 /// A change of what is remembered.
@@ -126,6 +130,17 @@ pub struct Moment {
     pub at: Instant,
 }
 
+/// A server that has disabled itself (Core 5.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disabled {
+    /// Short Server ID.
+    pub server: u16,
+    /// The account as far as only a Register tells it: URI, security, queue mode.
+    pub account: Fingerprint,
+    /// Nothing is sent before; a reboot ends the silence.
+    pub until: Moment,
+}
+
 /// What tells one boot of the system from another (`/proc/sys/kernel/random/boot_id`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootId(pub [u8; 16]);
@@ -157,6 +172,7 @@ impl Record {
             Self::Observation(held) => Key::Observation(held.server, held.token.clone()),
             Self::Registration(registration) => Key::Registration(registration.server),
             Self::Session(session) => Key::Session(session.server),
+            Self::Disabled(disabled) => Key::Disabled(disabled.server),
         }
     }
 }
@@ -170,6 +186,7 @@ impl fmt::Display for Key {
             Self::Observation(server, _) => write!(f, "observation of server {server}"),
             Self::Registration(server) => write!(f, "registration of server {server}"),
             Self::Session(server) => write!(f, "session of server {server}"),
+            Self::Disabled(server) => write!(f, "silence of server {server}"),
         }
     }
 }

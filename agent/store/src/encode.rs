@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use lwm2m_model::record::{
-    Account, Attached, BootId, Fingerprint, Key, Moment, Observation, Record, Registration, Session,
+    Account, Attached, BootId, Disabled, Fingerprint, Key, Moment, Observation, Record,
+    Registration, Session,
 };
 use lwm2m_model::{Attributes, ContentFormat, Instant, ObjectLink, Value, Version};
 use minicbor::bytes::{ByteArray, ByteSlice, ByteVec};
@@ -42,11 +43,18 @@ enum Kind {
     Observation = 3,
     Registration = 4,
     Session = 5,
+    Disabled = 6,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::Account, Self::Attached, Self::Observation, Self::Registration, Self::Session];
+    const ALL: [Self; 6] = [
+        Self::Account,
+        Self::Attached,
+        Self::Observation,
+        Self::Registration,
+        Self::Session,
+        Self::Disabled,
+    ];
 
     /// The version of the format that is written.
     const fn version(self) -> u8 {
@@ -55,7 +63,8 @@ impl Kind {
             | Self::Attached
             | Self::Observation
             | Self::Registration
-            | Self::Session => 1,
+            | Self::Session
+            | Self::Disabled => 1,
         }
     }
 }
@@ -85,6 +94,7 @@ pub(crate) fn encode_key(key: &Key) -> (i64, Vec<u8>) {
         }
         Key::Registration(server) => (Kind::Registration, cbor((server,))),
         Key::Session(server) => (Kind::Session, cbor((server,))),
+        Key::Disabled(server) => (Kind::Disabled, cbor((server,))),
     };
     (kind as i64, bytes)
 }
@@ -125,6 +135,11 @@ fn encode_value(record: &Record) -> Vec<u8> {
         }
         Record::Session(session) => {
             cbor((Kind::Session.version(), <&ByteSlice>::from(session.secret.as_slice())))
+        }
+        Record::Disabled(disabled) => {
+            let Moment { boot, at } = disabled.until;
+            let account = disabled.account.0;
+            cbor((Kind::Disabled.version(), account, ByteArray::from(boot.0), nanos(at)))
         }
     }
 }
@@ -191,6 +206,12 @@ fn decode_known(kind: Kind, key: &[u8], value: &[u8]) -> Option<Record> {
             let (_, secret): (u8, ByteVec) = read(value)?;
             Record::Session(Session { server, secret: secret.into() })
         }
+        Kind::Disabled => {
+            let (server,): (u16,) = read(key)?;
+            let (_, account, boot, at): (u8, u64, ByteArray<16>, u64) = read(value)?;
+            let account = Fingerprint(account);
+            Record::Disabled(Disabled { server, account, until: moment(boot, at) })
+        }
     })
 }
 
@@ -202,7 +223,6 @@ fn decode_registration(key: &[u8], value: &[u8]) -> Option<Registration> {
     let (server,): (u16,) = read(key)?;
     let (_, location, major, minor, endpoint, account, lifetime, binding, objects, boot, at) =
         read::<RegistrationValue>(value)?;
-    let at = Instant::from_boot(std::time::Duration::from_nanos(at));
     Some(Registration {
         server,
         location,
@@ -212,12 +232,17 @@ fn decode_registration(key: &[u8], value: &[u8]) -> Option<Registration> {
         lifetime,
         binding,
         objects: Fingerprint(objects),
-        answered: Moment { boot: BootId(*boot), at },
+        answered: moment(boot, at),
     })
 }
 
 fn checksum(kind: i64, key: &[u8], value: &[u8]) -> i64 {
     Fingerprint::of([&kind.to_be_bytes()[..], key, value]).0.cast_signed()
+}
+
+fn moment(boot: ByteArray<16>, nanos: u64) -> Moment {
+    let at = Instant::from_boot(std::time::Duration::from_nanos(nanos));
+    Moment { boot: BootId(*boot), at }
 }
 
 fn nanos(at: Instant) -> u64 {

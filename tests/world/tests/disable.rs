@@ -1,8 +1,9 @@
 //! Disable, and the orderly stop (Core 5.7).
 
 use lwm2m_engine::{Command, Deregister, Event, ServerState};
+use lwm2m_model::record::{BootId, Key};
 use lwm2m_model::{Code, Value};
-use lwm2m_world::{Ask, World, secs};
+use lwm2m_world::{Ask, Cut, Memory, World, secs};
 
 /// CORE-108; OBJ-41, 42.
 #[test]
@@ -35,6 +36,48 @@ fn the_server_chooses_how_long_it_is_disabled() {
     world.run_for(secs(29));
     assert_eq!(world.state(), ServerState::Disabled);
     world.until_registered(secs(3));
+}
+
+/// CORE-108; OBJ-41.
+#[test]
+fn a_restart_of_the_agent_does_not_end_the_silence() {
+    let mut world = World::registered(|setup| setup.account().disable_timeout = 1000);
+    world.execute("/1/0/4", "");
+    world.run_for(secs(5));
+    for _ in 0..3 {
+        let silent = world.now;
+        world.restart_after(secs(10), Cut::Before, Memory::Kept);
+        assert_eq!(world.state(), ServerState::Disabled);
+        world.run_for(secs(300));
+        assert!(world.sent_since(silent).is_empty(), "nothing may be sent");
+    }
+    world.until_registered(secs(100));
+    world.run_for(secs(1));
+    assert_eq!(world.server.accepted("Register"), 2);
+    assert!(world.device.store.get(&Key::Disabled(101)).is_none());
+}
+
+/// Only then can a new system prove that it reaches its servers.
+#[test]
+fn a_restart_of_the_machine_ends_the_silence() {
+    let mut world = World::registered(|_| {});
+    world.execute("/1/0/4", "");
+    world.run_for(secs(5));
+    world.device.config.boot = BootId([2; 16]);
+    world.restart_after(secs(10), Cut::Before, Memory::Kept);
+    world.until_registered(secs(10));
+    world.run_for(secs(1));
+    assert!(world.device.store.get(&Key::Disabled(101)).is_none());
+}
+
+#[test]
+fn an_account_that_is_configured_anew_is_not_silent() {
+    let mut world = World::registered(|_| {});
+    world.execute("/1/0/4", "");
+    world.run_for(secs(5));
+    world.device.config.accounts[0].queue_mode = true;
+    world.restart_after(secs(10), Cut::Before, Memory::Kept);
+    world.until_registered(secs(10));
 }
 
 #[test]

@@ -52,6 +52,7 @@ impl Engine {
                 }
                 self.mark(Key::Account(id));
                 self.mark(Key::Session(id));
+                self.mark(Key::Disabled(id));
                 self.list_accounts();
                 "the account was removed"
             }
@@ -59,6 +60,7 @@ impl Engine {
                 let timeout = Duration::from_secs(u64::from(server.account.disable_timeout));
                 let until = self.now.boot + timeout;
                 server.phase = Phase::Disabled { until };
+                self.mark(Key::Disabled(id));
                 self.outputs.push_back(Output::Event(Event::Disabled { server: id, until }));
                 "the server disabled itself"
             }

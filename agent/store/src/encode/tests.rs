@@ -68,6 +68,14 @@ fn every_kind() -> Vec<Record> {
             },
         }),
         Record::Session(Session { server: 101, secret: vec![9; 3] }),
+        Record::Disabled(Disabled {
+            server: 101,
+            account: Fingerprint(1),
+            until: Moment {
+                boot: BootId([7; 16]),
+                at: Instant::from_boot(Duration::from_nanos(500)),
+            },
+        }),
     ]
 }
 
@@ -113,6 +121,7 @@ fn the_bytes_on_disk_stay_as_they_are() {
             "8b01826272646001026975726e3a6465763a31011a000151806255540250070707070707070707070707070707071bffffffffffffffff",
         ),
         (5, "811865", "820143090909"),
+        (6, "811865", "84010150070707070707070707070707070707071901f4"),
     ];
     assert_eq!(written.len(), expected.len());
     for ((kind, key, value), expected) in written.iter().zip(expected) {
@@ -148,7 +157,7 @@ fn unknown_kinds_and_later_versions_are_new_and_not_wrong() {
     let value = cbor((1_u8, <&ByteSlice>::from(&[5][..])));
     assert_eq!(decode(&row(5, value.clone())), Ok(session));
     assert_eq!(decode(&row(5, cbor((2_u8, "five")))), Err(RowFault::Newer));
-    for unknown in [0, 6, 7, 8] {
+    for unknown in [0, 7, 8] {
         assert_eq!(decode(&row(unknown, value.clone())), Err(RowFault::Newer));
     }
     for wrong in [vec![], vec![0x80], cbor((1_u8,)), cbor((1_u8, 5_u8)), cbor(5_u8)] {
