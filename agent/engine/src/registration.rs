@@ -21,7 +21,7 @@ use lwm2m_model::record::Key;
 use lwm2m_model::{Code, ContentFormat, Instant, Version};
 
 use crate::engine::Engine;
-use crate::server::{OwnOperation, Phase, Registration, Server};
+use crate::server::{OwnOperation, Phase, Registration, Server, Then};
 use crate::{Continuity, Direction, Event, LinkId, MessageRecord, Output, Reason};
 
 impl Engine {
@@ -42,7 +42,8 @@ impl Engine {
             }
             Phase::Registered { .. } => self.send_update(id),
             Phase::Deregistering { then, .. } => self.farewell_over(id, then),
-            Phase::Connecting | Phase::Registering { .. } | Phase::Stopped => {}
+            Phase::Registering { .. } => self.stop_at_once(id),
+            Phase::Connecting | Phase::Stopped => {}
         }
     }
 
@@ -52,10 +53,8 @@ impl Engine {
             Phase::Waiting { until } | Phase::Disabled { until } => Some(until),
             Phase::Deregistering { until, .. } => Some(until),
             Phase::Registered { update: None, .. } => server.next_update(),
-            Phase::Registered { .. }
-            | Phase::Connecting
-            | Phase::Registering { .. }
-            | Phase::Stopped => None,
+            Phase::Registering { .. } => server.leave_by,
+            Phase::Registered { .. } | Phase::Connecting | Phase::Stopped => None,
         }
     }
 
@@ -229,6 +228,9 @@ impl Engine {
         self.tell_what_changed(id);
         self.succeeded(id);
         self.outputs.push_back(Output::Event(event));
+        if self.servers.get(&id).is_some_and(|server| server.leave_by.is_some()) {
+            self.send_deregister(id, Then::Stop);
+        }
     }
 
     /// Registers with the next lower version; below the lowest the attempt has failed,
@@ -305,7 +307,10 @@ impl Engine {
         let Some(server) = self.servers.get_mut(&id) else { return };
         server.failures = server.failures.saturating_add(1);
         server.last_error = Some(reason.to_string());
-        server.phase = Phase::Waiting { until };
+        server.phase = match server.leave_by {
+            None => Phase::Waiting { until },
+            Some(_) => Phase::Stopped,
+        };
         let next = (pause == Pause::BackOff).then_some(until);
         self.outputs.push_back(Output::Event(Event::AttemptFailed { server: id, reason, next }));
     }

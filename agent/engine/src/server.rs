@@ -49,6 +49,9 @@ pub(crate) struct Server {
     /// Failed attempts since the last success.
     pub(crate) failures: u32,
     pub(crate) last_error: Option<String>,
+    /// At a stop, while Register is on its way: it is De-registered as soon as that is
+    /// answered, if it is by then.
+    pub(crate) leave_by: Option<Instant>,
     /// When an Update is due because something has changed.
     pub(crate) update_at: Option<Instant>,
     /// Sleep as soon as nothing is under way, without the awake time.
@@ -172,6 +175,7 @@ impl Server {
             attempts: 0,
             failures: 0,
             last_error: None,
+            leave_by: None,
             update_at: None,
             sleepy: false,
             past_counters: Counters::default(),

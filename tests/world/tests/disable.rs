@@ -3,7 +3,7 @@
 use lwm2m_engine::{Command, Deregister, Event, ServerState};
 use lwm2m_model::record::{BootId, Key};
 use lwm2m_model::{Code, Value};
-use lwm2m_world::{Ask, Cut, Memory, World, secs};
+use lwm2m_world::{Ask, Cut, Memory, World, ms, secs};
 
 /// CORE-108; OBJ-41, 42.
 #[test]
@@ -124,6 +124,42 @@ fn a_stop_says_farewell_if_it_is_asked_to() {
     let stopped = world.now;
     world.run_for(secs(200_000));
     assert!(world.sent_since(stopped).is_empty());
+}
+
+/// CORE-107: otherwise the server takes the device for registered until the lifetime ends.
+#[test]
+fn a_stop_while_register_is_under_way_says_farewell_once_it_is_answered() {
+    let mut world = World::new(|setup| setup.manner.answers_after = Some(ms(1500)));
+    world.run_for(secs(1));
+    assert_eq!(world.state(), ServerState::Registering);
+    world.command(Command::Stop { deregister: Deregister::Yes });
+    assert!(!world.device.stopped);
+    world.server.manner.answers_after = None;
+    world.run_until("stopped", secs(2), |world| world.device.stopped);
+    assert_eq!(world.server.accepted("Register"), 1);
+    assert_eq!(world.server.accepted("De-register"), 1);
+    assert!(world.server.believed().is_none());
+}
+
+#[test]
+fn a_stop_while_register_is_under_way_is_over_after_two_seconds() {
+    type Sets = fn(&mut lwm2m_world::Manner);
+    let silent: Sets = |manner| manner.is_silent = true;
+    let refusing: Sets = |manner| manner.refuses_register = Some(Code::FORBIDDEN);
+    for sets in [silent, refusing] {
+        let mut world = World::new(|setup| {
+            sets(&mut setup.manner);
+            setup.manner.answers_after = Some(ms(1500));
+        });
+        world.run_for(secs(1));
+        assert_eq!(world.state(), ServerState::Registering);
+        world.command(Command::Stop { deregister: Deregister::Yes });
+        let stopped = world.now;
+        world.run_until("stopped", ms(2100), |world| world.device.stopped);
+        world.run_for(secs(200_000));
+        assert!(world.sent_since(stopped + ms(2001)).is_empty());
+        assert_eq!(world.server.accepted("Register"), 0);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lwm2m_model::Path;
 use lwm2m_model::record::Key;
 
 use crate::engine::Engine;
-use crate::server::{OwnOperation, Phase, Server, Then};
+use crate::server::{OwnOperation, Phase, Then};
 use crate::{Deregister, Event, Output};
 
 impl Engine {
@@ -24,7 +24,8 @@ impl Engine {
                 draft.option(option::URI_PATH, segment.as_bytes())
             });
         let request = endpoint.request(now, draft);
-        server.phase = Phase::Deregistering { request, until: now + FAREWELL_LIMIT, then };
+        let until = server.leave_by.take().unwrap_or(now + FAREWELL_LIMIT);
+        server.phase = Phase::Deregistering { request, until, then };
         let operation = OwnOperation::Deregister(then);
         self.record_sent(id, operation, String::new(), None, Vec::new);
     }
@@ -86,19 +87,29 @@ impl Engine {
         self.stopping = true;
         let ids: Vec<u16> = self.servers.keys().copied().collect();
         for id in ids {
-            let registered = self.servers.get(&id).is_some_and(Server::is_registered);
-            if deregister == Deregister::Yes && registered {
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            if deregister == Deregister::Yes && server.is_registered() {
                 self.wake(id);
                 self.send_deregister(id, Then::Stop);
-            } else if let Some(server) = self.servers.get_mut(&id) {
-                server.phase = Phase::Stopped;
-                if server.registration.is_some() {
-                    // The status shows when it was last answered, also after a restart.
-                    self.persistence.mark(Key::Registration(id));
-                }
-                self.close_link(id);
+            } else if deregister == Deregister::Yes
+                && matches!(server.phase, Phase::Registering { .. })
+            {
+                server.leave_by = Some(self.now.boot + FAREWELL_LIMIT);
+            } else {
+                self.stop_at_once(id);
             }
         }
+    }
+
+    /// Stops without a word to the server.
+    pub(super) fn stop_at_once(&mut self, id: u16) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        server.phase = Phase::Stopped;
+        if server.registration.is_some() {
+            // The status shows when it was last answered, also after a restart.
+            self.persistence.mark(Key::Registration(id));
+        }
+        self.close_link(id);
     }
 }
 
