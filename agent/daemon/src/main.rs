@@ -7,5 +7,5 @@ use lwm2m_objects::Roots;
 use lwm2md::cli::Cli;
 
 fn main() -> ExitCode {
-    lwm2md::start(&Cli::parse(), Roots::default(), |_| {})
+    lwm2md::start(Cli::parse(), Roots::default(), |_| {})
 }

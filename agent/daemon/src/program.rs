@@ -14,12 +14,16 @@ use crate::{check, config, demo, logging, run};
 ///
 /// `roots` says where the Device object looks for the system; `objects` adds objects
 /// to those of the agent, before it starts. The demo has its own.
-pub fn start(cli: &Cli, roots: Roots, objects: impl FnOnce(&mut ObjectHost)) -> ExitCode {
+pub fn start(
+    cli: Cli,
+    roots: Roots,
+    objects: impl FnOnce(&mut ObjectHost) + Send + 'static,
+) -> ExitCode {
     if cli.schema {
         return print(&format!("{:#}", config::schema()));
     }
     if cli.check {
-        return check(cli);
+        return check(&cli);
     }
     let (target, level) = match &cli.command {
         Some(Command::Demo(demo)) => (Some(logging::Target::Stderr), demo.log_level),
@@ -41,13 +45,24 @@ pub fn start(cli: &Cli, roots: Roots, objects: impl FnOnce(&mut ObjectHost)) -> 
             return Exit::Failed.into();
         }
     };
-    let code = match &cli.command {
-        Some(Command::Demo(arguments)) => runtime.block_on(demo::run(arguments)),
-        _ => runtime.block_on(run::run(cli, roots, objects)),
+    let code = if let Some(Command::Demo(arguments)) = &cli.command {
+        runtime.block_on(demo::run(arguments))
+    } else {
+        runtime.block_on(in_a_task(run::run(cli, roots, objects)))
     };
     // A resolver that waits for its own time-out must not delay the exit.
     runtime.shutdown_background();
     code
+}
+
+/// Runs the agent in a task. The future of `block_on` itself is woken by way of the kernel,
+/// also by a task beside it: two calls more for each answer of an object that works in
+/// a task of its own, a package's every block among them.
+async fn in_a_task(agent: impl Future<Output = ExitCode> + Send + 'static) -> ExitCode {
+    match tokio::spawn(agent).await {
+        Ok(code) => code,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 fn check(cli: &Cli) -> ExitCode {

@@ -31,11 +31,7 @@ use crate::reload::{Fixed, reload};
 use crate::status_file::StatusFile;
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) async fn run(
-    cli: &Cli,
-    roots: Roots,
-    objects: impl FnOnce(&mut ObjectHost),
-) -> ExitCode {
+pub(crate) async fn run(cli: Cli, roots: Roots, objects: impl FnOnce(&mut ObjectHost)) -> ExitCode {
     let loaded = match Loaded::read(&cli.config) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -61,7 +57,7 @@ pub(crate) async fn run(
             return Exit::Failed.into();
         }
     };
-    match serve(cli, loaded, &directory, kept, roots, objects).await {
+    match serve(&cli, loaded, &directory, kept, roots, objects).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error}");

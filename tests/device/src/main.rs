@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         return Exit::Usage.into();
     }
     let roots = arguments.root.as_deref().map_or_else(Roots::default, Roots::below);
-    lwm2md::start(&arguments.daemon, roots, |host| {
+    lwm2md::start(arguments.daemon, roots, |host| {
         for object in objects {
             host.add(Box::new(InMemory::new(object, host.sender())));
         }
