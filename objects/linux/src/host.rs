@@ -7,13 +7,15 @@
 //! 3. A call is answered [`CALL_TIME_LIMIT`] after it came at the latest.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallReply, CallResult};
 use lwm2m_model::{Code, Now, ObjectDef, Path, RequestError};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{Answer, Object, ObjectMessage};
 
@@ -25,6 +27,8 @@ pub struct ObjectHost {
     ready: VecDeque<ObjectMessage>,
     sender: mpsc::Sender<ObjectMessage>,
     receiver: mpsc::Receiver<ObjectMessage>,
+    /// Rings when a call has been out for too long; perhaps set for one that is answered.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// An object and the calls it has not answered.
@@ -50,6 +54,7 @@ impl ObjectHost {
             ready: VecDeque::new(),
             sender,
             receiver,
+            alarm: None,
         }
     }
 
@@ -134,16 +139,10 @@ impl ObjectHost {
                 return message;
             }
             let deadline = self.earliest_deadline();
-            let expired = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 // The host holds a sender itself, so the channel never ends.
                 Some(message) = self.receiver.recv() => self.take(message),
-                () = expired => self.expire(Instant::now()),
+                () = ring(&mut self.alarm, deadline) => self.expire(Instant::now()),
             }
         }
     }
@@ -213,6 +212,17 @@ impl Slot {
             }
         }
     }
+}
+
+/// Waits for `deadline`. The alarm stays set when it is not waited for any more: to put it
+/// off costs nothing, to set one anew for each block of a package wakes the reactor.
+async fn ring(alarm: &mut Option<Pin<Box<Sleep>>>, deadline: Option<Instant>) {
+    let Some(deadline) = deadline else { return pending().await };
+    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    if alarm.deadline() != deadline {
+        alarm.as_mut().reset(deadline);
+    }
+    alarm.await;
 }
 
 fn refused(call: CallId, reason: &'static str) -> ObjectMessage {
