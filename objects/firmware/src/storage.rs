@@ -1,8 +1,8 @@
 //! The package on disk: written as it comes, some parts at a time, never whole in memory.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use lwm2m_objects::durable::{FILE_MODE, make_folder, sync_folder};
@@ -37,7 +37,8 @@ impl Storage {
     /// block of CoAP is small, and to wake a thread for each costs more than all the rest.
     pub(crate) fn gather(&mut self, offset: u64, bytes: &[u8]) -> Option<u64> {
         let follows = self.file.is_some() && self.len > 0 && offset == self.end();
-        if !follows || self.gathered.len() + bytes.len() >= MAX_GATHERED {
+        let is_small = bytes.len() < LARGE;
+        if !follows || !is_small || self.gathered.len() + bytes.len() >= MAX_GATHERED {
             return None;
         }
         self.gathered.extend_from_slice(bytes);
@@ -140,8 +141,7 @@ impl Storage {
             return Err(io::Error::other("what came before is no longer here"));
         };
         // A part that failed half-way must not move the next one.
-        file.seek(SeekFrom::Start(offset))?;
-        file.write_all(bytes)?;
+        file.write_all_at(bytes, offset)?;
         self.len = offset + bytes.len() as u64;
         if self.len.saturating_sub(self.durable) >= SYNC_EVERY || last {
             file.sync_data()?;
@@ -184,9 +184,10 @@ fn free_space(folder: &Path) -> io::Result<u64> {
 
 /// At most so many bytes are lost to a power cut, and written in one go by a sync.
 const SYNC_EVERY: u64 = 4 * 1024 * 1024;
-/// Fewer bytes than these are in memory; parts of what is fetched are as large and are
-/// written at once.
-const MAX_GATHERED: usize = 16 * 1024;
+/// Parts of what is fetched are as large as this, and are written at once.
+const LARGE: usize = 16 * 1024;
+/// Fewer bytes than these are in memory, and are written in one go.
+const MAX_GATHERED: usize = 64 * 1024;
 /// At most so many bytes come before the free space is looked at again, since others
 /// write too.
 const CHECK_EVERY: u64 = 1024 * 1024;
