@@ -9,6 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::compression::{Beginning, Compression};
+
 /// Why a file is none of the journal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
@@ -37,12 +39,12 @@ pub(crate) struct Entry {
     /// µs of Unix time.
     pub(crate) realtime: u64,
     fields: BTreeMap<Name, Rc<str>>,
-    /// Whether a field is there that is compressed, so that nobody knows which.
+    /// Whether a field is there that cannot be decompressed, so that nobody knows which.
     pub(crate) is_compressed: bool,
 }
 
 impl Entry {
-    /// The value of a field, if it is there and not compressed.
+    /// The value of a field, if it is there and can be read.
     pub(crate) fn get(&self, name: Name) -> Option<&str> {
         self.fields.get(&name).map(AsRef::as_ref)
     }
@@ -222,21 +224,27 @@ impl JournalFile {
     /// What the DATA object at `at` holds ("Data Objects").
     fn value(&self, at: u64) -> io::Result<Value> {
         let (flags, size) = self.object(at, DATA)?;
-        if flags & COMPRESSED != 0 {
-            return Ok(Value::Compressed);
-        }
         let start = self.layout.payload() as u64;
         let length = size.checked_sub(start).ok_or_else(damaged)?;
-        let mut begin = [0; SHORT];
-        let begin = begin.get_mut(..length.min(SHORT as u64) as usize).ok_or_else(damaged)?;
-        self.file.read_exact_at(begin, at + start)?;
-        let named = NAMES.into_iter().find(|(_, prefix)| begin.starts_with(prefix));
-        let Some((name, prefix)) = named else { return Ok(Value::Other) };
-        let mut whole = vec![0; length.min(MAX_VALUE as u64) as usize];
-        self.file.read_exact_at(&mut whole, at + start)?;
-        let text = String::from_utf8_lossy(whole.get(prefix.len()..).unwrap_or_default());
-        let cut = if length > MAX_VALUE as u64 { "..." } else { "" };
-        Ok(Value::Of(name, format!("{text}{cut}").into()))
+        let Beginning { bytes, is_whole } = match Compression::of(flags) {
+            Some(compression) => {
+                let stored = self.read_some(at + start, length, Compression::MAX_STORED)?;
+                match compression.beginning(&stored, MAX_VALUE) {
+                    Some(beginning) => beginning,
+                    None => return Ok(Value::Compressed),
+                }
+            }
+            None if name(&self.read_some(at + start, length, SHORT)?).is_none() => {
+                return Ok(Value::Other);
+            }
+            None => {
+                let bytes = self.read_some(at + start, length, MAX_VALUE)?;
+                Beginning { bytes, is_whole: length <= MAX_VALUE as u64 }
+            }
+        };
+        let Some((name, text)) = name(&bytes) else { return Ok(Value::Other) };
+        let cut = if is_whole { "" } else { "..." };
+        Ok(Value::Of(name, format!("{}{cut}", String::from_utf8_lossy(text)).into()))
     }
 
     /// Flags and size of the object at `at`, which is of this kind ("Objects").
@@ -252,11 +260,23 @@ impl JournalFile {
         }
     }
 
+    /// What is at `at`, of this length, but `limit` at most.
+    fn read_some(&self, at: u64, length: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length.min(limit as u64) as usize];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
+    }
+
     fn read<const N: usize>(&self, at: u64) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.file.read_exact_at(&mut bytes, at)?;
         Ok(bytes)
     }
+}
+
+/// Which of the fields that are of use this is, and what follows its name.
+fn name(field: &[u8]) -> Option<(Name, &[u8])> {
+    NAMES.into_iter().find_map(|(name, prefix)| Some((name, field.strip_prefix(prefix)?)))
 }
 
 fn number(bytes: &[u8], at: usize) -> io::Result<u64> {
@@ -279,8 +299,6 @@ const HEADER: usize = 208;
 /// Incompatible flags: the three compressions, keyed hashes and compact mode.
 const KNOWN_FEATURES: u32 = 0x1f;
 const COMPACT: u32 = 0x10;
-/// Flags of an object that is compressed in one way or another.
-const COMPRESSED: u8 = 0x07;
 const DATA: u8 = 1;
 const ENTRY: u8 = 3;
 const ENTRY_ARRAY: u8 = 6;

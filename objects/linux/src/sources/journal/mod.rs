@@ -4,6 +4,7 @@
 //! Only what the system itself has written is read, not the files of its users. Whoever
 //! may read them is in the group `systemd-journal`.
 
+mod compression;
 mod file;
 
 use std::fs;

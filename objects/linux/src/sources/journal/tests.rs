@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
+use super::compression::Compression;
 use super::*;
 
 /// A system with a journal, made from texts in the export format.
@@ -134,14 +135,72 @@ fn fields_are_those_of_the_entry() {
     assert_eq!((first.realtime, first.is_compressed), (1, false));
     let cut = second.get(Name::Message).unwrap();
     assert!(cut.ends_with("xxx...") && cut.len() < 1100, "cut at {}", cut.len());
-    system.file("system.journal", &entries, &["--compress=yes"]).unwrap();
-    let mut compressed = Vec::new();
-    newest_first(&system.roots, 0, |entry| {
-        compressed.push((entry.get(Name::Message).is_some(), entry.is_compressed));
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    assert_eq!(compressed, [(false, true), (true, false)]);
+}
+
+/// What journald has compressed reads as what it has not.
+#[test]
+fn compressed_messages_are_those_that_were_written() {
+    let rest: String = (0..300_000u32).map(|number| number.to_string()).collect();
+    let texts = ["x".repeat(600), rest[..700].to_owned(), "y".repeat(5000), rest];
+    let entries: Vec<(u64, &str)> = (1..).zip(texts.iter().map(String::as_str)).collect();
+    for layout in [&[][..], &[REGULAR]] {
+        let system = System::new();
+        let options = [layout, &["--compress=no"]].concat();
+        if system.file("system.journal", &entries, &options).is_none() {
+            return;
+        }
+        let expected = system.messages(0);
+        let options = [layout, &["--compress=yes"]].concat();
+        let path = system.file("system.journal", &entries, &options).unwrap();
+        assert_eq!(system.messages(0), expected);
+        assert!(expected[0].ends_with("...") && expected[1].ends_with("yyy..."));
+        assert_eq!(expected[2..], [texts[1].as_str(), &texts[0]]);
+
+        // As older systems write them, where there is room: lz4, and at last xz.
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let payload = if layout.is_empty() { 72 } else { 64 };
+        let places = compressed(&file);
+        assert_eq!(places.len(), texts.len(), "all are compressed");
+        for (place, times) in [(places[1], 600), (places[3], 500_000)] {
+            let stored = lz4(times);
+            file.write_all_at(&[0x02], place + 1).unwrap();
+            file.write_all_at(&(payload + stored.len() as u64).to_le_bytes(), place + 8).unwrap();
+            file.write_all_at(&stored, place + payload).unwrap();
+        }
+        let messages = system.messages(0);
+        assert_eq!((&messages[1], &messages[3]), (&expected[1], &expected[3]), "those of zstd");
+        assert_eq!(messages[2], format!("{}, end", "x".repeat(600)));
+        assert_eq!(messages[0], format!("{}...", "x".repeat(expected[0].len() - 3)));
+        for place in places {
+            file.write_all_at(&[0x01], place + 1).unwrap();
+        }
+        newest_first(&system.roots, 0, |entry| {
+            assert_eq!((entry.get(Name::Message), entry.is_compressed), (None, true));
+            assert_eq!(entry.get(Name::Identifier), Some("prog"), "the rest is there");
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
+}
+
+/// Where the fields are that are compressed by zstd.
+fn compressed(file: &File) -> Vec<u64> {
+    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    let found = bytes.chunks_exact(8).zip((0..).step_by(8));
+    found.filter(|(object, _)| object[..4] == [1, 4, 0, 0]).map(|(_, place)| place).collect()
+}
+
+/// A message of so many times x and an end, as journald stores it with lz4.
+fn lz4(times: u64) -> Vec<u8> {
+    let length = 8 + times + 5;
+    let repeated = times - 1 - 4 - 15;
+    let mut stored = length.to_le_bytes().to_vec();
+    stored.extend_from_slice(b"\x9fMESSAGE=x\x01\0");
+    stored.extend((0..repeated / 255).map(|_| 255));
+    stored.push((repeated % 255) as u8);
+    stored.extend_from_slice(b"\x50, end");
+    stored
 }
 
 #[test]
@@ -209,13 +268,7 @@ fn a_damaged_file_harms_nobody() {
             u64::from_le_bytes(offset) + 1024
         };
         let places: Vec<u64> = (0..HEADER_END).chain(arena.saturating_sub(24_000)..arena).collect();
-        let mut dice = 0x9e37_79b9_7f4a_7c15u64;
-        let mut next = move || {
-            dice ^= dice << 13;
-            dice ^= dice >> 7;
-            dice ^= dice << 17;
-            dice
-        };
+        let mut next = dice();
         let mut is_different = 0;
         for _ in 0..4000 {
             let mut before = Vec::new();
@@ -252,6 +305,56 @@ fn a_damaged_file_harms_nobody() {
             file.set_len(length).unwrap();
             let _ = newest_first(&system.roots, 0, |_| ControlFlow::Continue(()));
         }
+    }
+}
+
+/// The same of what a compressed field holds.
+#[test]
+fn a_damaged_field_harms_nobody() {
+    let system = System::new();
+    let words: String = (0..900).map(|word| format!("{} ", word * word % 1000)).collect();
+    let texts = ["x".repeat(600), words, "fan stopped, ".repeat(60)];
+    let entries: Vec<(u64, &str)> = (1..).zip(texts.iter().map(String::as_str)).collect();
+    let Some(path) = system.file("system.journal", &entries, &["--compress=yes"]) else { return };
+    let file = File::open(path).unwrap();
+    let mut fields: Vec<(Compression, Vec<u8>)> = compressed(&file)
+        .into_iter()
+        .map(|place| {
+            let mut size = [0; 8];
+            file.read_exact_at(&mut size, place + 8).unwrap();
+            let mut stored = vec![0; u64::from_le_bytes(size) as usize - 72];
+            file.read_exact_at(&mut stored, place + 72).unwrap();
+            (Compression::Zstd, stored)
+        })
+        .collect();
+    fields.extend([600, 6000].map(|times| (Compression::Lz4, lz4(times))));
+    let mut next = dice();
+    for (compression, stored) in fields {
+        let whole = compression.beginning(&stored, 100).unwrap();
+        let mut is_different = 0;
+        for _ in 0..2000 {
+            let mut damaged = stored.clone();
+            for _ in 0..1 + next() % 4 {
+                let place = (next() % stored.len() as u64) as usize;
+                damaged[place] = next() as u8;
+            }
+            damaged.truncate(damaged.len() - (next() % 4) as usize);
+            let beginning = compression.beginning(&damaged, 100);
+            assert!(beginning.as_ref().is_none_or(|beginning| beginning.bytes.len() <= 100));
+            is_different += usize::from(beginning.as_ref() != Some(&whole));
+        }
+        assert!(is_different > 500, "the damage is where it matters: {is_different}");
+    }
+}
+
+/// Numbers that nobody foresees, the same in each run.
+fn dice() -> impl FnMut() -> u64 {
+    let mut dice = 0x9e37_79b9_7f4a_7c15u64;
+    move || {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice
     }
 }
 
