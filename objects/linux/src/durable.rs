@@ -3,9 +3,12 @@
 //! All functions block.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Writes a file whole, readable by its owner alone; its folder is made if need be.
 /// Durable when it returns. What stood there before stays until then.
@@ -23,6 +26,28 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_folder(path)
+}
+
+/// Writes what an object keeps across a restart, as [`write_whole`] does.
+///
+/// # Errors
+/// Those of [`write_whole`].
+pub(crate) fn write_record(path: &Path, record: &impl Serialize) -> io::Result<()> {
+    write_whole(path, &serde_json::to_vec(record)?)
+}
+
+/// What [`write_record`] has written; `None` if there is nothing.
+///
+/// # Errors
+/// Those of the system, and for a file that holds no such record.
+pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_RECORD).read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
 }
 
 /// Makes the folder of `path`, if it is not there, for its owner alone.
@@ -45,6 +70,27 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
+/// Bytes of a record: some times what the object that keeps the most may hold.
+const MAX_RECORD: u64 = 2 * 1024 * 1024;
 const FOLDER_MODE: u32 = 0o700;
 /// What files of the agent are created with.
 pub const FILE_MODE: u32 = 0o600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_what_was_written_or_an_error_and_not_without_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/record");
+        let read = || read_record::<Vec<String>>(&path);
+        assert_eq!(read().unwrap(), None);
+        let record = vec!["x".repeat(100_000); 10];
+        write_record(&path, &record).unwrap();
+        assert_eq!(read().unwrap(), Some(record));
+        // Nobody has room for all of it.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(read().is_err());
+    }
+}

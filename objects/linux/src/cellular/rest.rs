@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::bus::{ASK_TIME_LIMIT, WORK_TIME_LIMIT};
-use crate::durable::write_whole;
+use crate::durable::{read_record, write_record};
 use crate::sources::modem_manager::{self, Modem};
 use crate::{BusHandle, ObjectMessage};
 
@@ -70,16 +70,11 @@ impl Record {
 
     /// The rest that the end of the agent has cut short. One that cannot be read is over.
     pub(super) fn load(&self) -> Option<Rest> {
-        let rest = match fs::read(&self.0) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => Err(error),
-        };
-        Some(rest.unwrap_or_else(|error| {
+        read_record(&self.0).unwrap_or_else(|error| {
             let path = self.0.display();
             tracing::warn!(%error, "{path}: the record of a rest of the radio is damaged");
-            Rest { minutes: 0, until: 0, bearers: Vec::new(), off: Vec::new() }
-        }))
+            Some(Rest { minutes: 0, until: 0, bearers: Vec::new(), off: Vec::new() })
+        })
     }
 
     /// Records a rest; blocks.
@@ -87,8 +82,7 @@ impl Record {
     /// # Errors
     /// Of the system.
     pub(super) fn write(&self, rest: &Rest) -> io::Result<()> {
-        let bytes = serde_json::to_vec(rest).map_err(io::Error::other)?;
-        write_whole(&self.0, &bytes)
+        write_record(&self.0, rest)
     }
 
     fn clear(&self) {

@@ -1,13 +1,12 @@
 //! What servers have asked for, kept across a restart of the agent. The log itself is
 //! the journal's: only from when to when is kept.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable::write_whole;
+use crate::durable::{read_record, write_record};
 
 /// The state of the object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,15 +37,18 @@ impl Default for Record {
 impl Record {
     /// What the last run of the agent has left; a record that cannot be used is none.
     pub(super) fn load(path: &Path) -> Self {
-        read(path).unwrap_or_else(|error| {
-            tracing::warn!("{}: {error}; the event log begins anew", path.display());
-            Self::default()
-        })
+        let mut record: Self =
+            read_record(path).map(Option::unwrap_or_default).unwrap_or_else(|error| {
+                tracing::warn!("{}: {error}; the event log begins anew", path.display());
+                Self::default()
+            });
+        record.spans.truncate(MAX_SPANS);
+        record
     }
 
     /// Writes it; durable when it returns.
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
-        write_whole(path, &serde_json::to_vec(self)?)
+        write_record(path, self)
     }
 
     /// LogStart: with what was collected before, or without.
@@ -100,22 +102,8 @@ pub(super) enum Kept {
     No,
 }
 
-fn read(path: &Path) -> io::Result<Record> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
-        file => file?,
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_RECORD).read_to_end(&mut bytes)?;
-    let mut record: Record = serde_json::from_slice(&bytes)?;
-    record.spans.truncate(MAX_SPANS);
-    Ok(record)
-}
-
 /// Times of collecting; when there is another, the oldest is forgotten.
 const MAX_SPANS: usize = 16;
-/// Bytes of a record.
-const MAX_RECORD: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -160,7 +148,6 @@ mod tests {
             record.start(start * 10, Kept::Yes, Some(0));
         }
         assert_eq!(record.spans.len(), MAX_SPANS);
-        assert!(serde_json::to_vec(&record).unwrap().len() < MAX_RECORD as usize / 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The values of an object in a file of the state directory, written whole each time.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply};
@@ -9,7 +9,7 @@ use lwm2m_memory::MemoryObject;
 use lwm2m_model::{Entry, Path, Value, WriteMode};
 use serde::{Deserialize, Serialize};
 
-use crate::durable::write_whole;
+use crate::durable::{read_record, write_record};
 
 /// The file, and what of the configuration its values began with.
 #[derive(Debug)]
@@ -85,18 +85,12 @@ impl KeptFile {
             entries.iter().map(|entry| (entry.path.to_string(), entry.value().map(text))).collect();
         let configured = self.configured.clone();
         let stored = Stored { format: FORMAT, configured, instances, values };
-        write_whole(&self.path, &serde_json::to_vec(&stored)?)
+        write_record(&self.path, &stored)
     }
 }
 
 fn read(path: &FilePath) -> io::Result<Option<Stored>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut bytes)?;
-    let stored: Stored = serde_json::from_slice(&bytes)?;
+    let Some(stored) = read_record::<Stored>(path)? else { return Ok(None) };
     if stored.format != FORMAT {
         return Err(io::Error::other(format!("is of format {}", stored.format)));
     }
@@ -140,5 +134,3 @@ fn text(value: &Value) -> String {
 }
 
 const FORMAT: u32 = 1;
-/// Bytes of a file: some times what an object may hold.
-const MAX_FILE: u64 = 2 * 1024 * 1024;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Config, resource};
-use crate::durable::write_whole;
+use crate::durable::{read_record, write_record};
 
 /// An operation of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,13 +78,11 @@ impl Record {
     /// of counts as failed, since nobody knows how far it came. A record that cannot be
     /// used is none.
     pub(super) fn load(path: &Path, config: &Config) -> Self {
-        let mut record = match read(path) {
-            Ok(record) => record,
-            Err(error) => {
+        let mut record: Self =
+            read_record(path).map(Option::unwrap_or_default).unwrap_or_else(|error| {
                 tracing::warn!("{}: {error}; nothing counts as locked", path.display());
                 Self::default()
-            }
-        };
+            });
         record.locked.retain(|name| config.lock.contains(name));
         record.lock_targets.retain(|(_, name)| config.lock.contains(name));
         record.wipe_targets.retain(|(_, name)| config.wipe.contains(name));
@@ -98,7 +95,7 @@ impl Record {
 
     /// Writes it; durable when it returns.
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
-        write_whole(path, &serde_json::to_vec(self)?)
+        write_record(path, self)
     }
 
     /// State: what is true, not what was asked for.
@@ -112,16 +109,3 @@ impl Record {
         }
     }
 }
-
-fn read(path: &Path) -> io::Result<Record> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
-        file => file?,
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_RECORD).read_to_end(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes)?)
-}
-
-/// Bytes of a record: some times what all names there may be take.
-const MAX_RECORD: u64 = 64 * 1024;

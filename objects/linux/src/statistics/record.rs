@@ -4,15 +4,14 @@
 //! record and a look at the links give the sums. It is written when the collection begins
 //! and ends, when the period is set, and when a base is void; not for each look.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::collection::Collection;
 use crate::Roots;
-use crate::durable::write_whole;
+use crate::durable::{read_record, write_record};
 use crate::sources::text;
 
 /// Where it is kept, and for which boot: the counters of another are gone.
@@ -38,7 +37,7 @@ impl Keeper {
     /// What the last run of the agent has left; only the period where that was another
     /// boot, or the boots cannot be told apart. A record that cannot be used is none.
     pub(super) fn load(&self) -> Collection {
-        let record = match read(&self.path) {
+        let record: Record = match read_record(&self.path) {
             Ok(Some(record)) => record,
             Ok(None) => return Collection::default(),
             Err(error) => {
@@ -58,22 +57,9 @@ impl Keeper {
     /// Those of the system; what was kept before is kept still.
     pub(super) fn save(&self, collection: Collection) -> io::Result<()> {
         let record = Record { boot: self.boot.clone(), collection };
-        write_whole(&self.path, &serde_json::to_vec(&record)?)
+        write_record(&self.path, &record)
     }
 }
-
-fn read(path: &Path) -> io::Result<Option<Record>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_RECORD).read_to_end(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes)?)
-}
-
-/// Bytes of a record: twice what the bases of all links take.
-const MAX_RECORD: u64 = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
