@@ -64,9 +64,18 @@ impl Watcher {
         let mut sources = Sources::default();
         let mut samples = Samples::default();
         let mut next_sample: Option<Instant> = None;
+        let mut before = Watched::new();
         loop {
             let watched = self.watched.borrow_and_update().clone();
             sources.open_for(&watched, &self.roots);
+            // What changed between the answer to the Observe and the opening of the watch
+            // nobody has told. What has samples too is named by the first of them.
+            for id in ZONE.into_iter().filter(|id| watched.contains_key(id)) {
+                if !before.contains_key(&id) && !self.tell(id).await {
+                    return;
+                }
+            }
+            before.clone_from(&watched);
             samples.contents.retain(|resource, _| watched.contains_key(resource));
             next_sample = interval(&watched).map(|interval| {
                 let next = Instant::now() + interval;
@@ -90,12 +99,16 @@ impl Watcher {
                 }
             };
             for id in changed.into_iter().filter(|id| watched.contains_key(id)) {
-                let path = resource::path(id);
-                if self.out.send(ObjectMessage::Changed(path)).await.is_err() {
+                if !self.tell(id).await {
                     return;
                 }
             }
         }
+    }
+
+    /// Says that a resource may differ; false if nobody is there to hear it.
+    async fn tell(&self, id: u16) -> bool {
+        self.out.send(ObjectMessage::Changed(resource::path(id))).await.is_ok()
     }
 }
 
@@ -229,7 +242,7 @@ mod tests {
         let (task, wanted, mut messages) = watcher(roots.clone());
         tokio::spawn(task.run());
         wanted.send_replace(Watched::from([(15, Duration::from_secs(3600))]));
-        tokio::task::yield_now().await;
+        assert_eq!(messages.recv().await, changed(15), "as the watch opens");
         std::fs::write(roots.etc.join("other"), "x").unwrap();
         std::os::unix::fs::symlink(
             "/usr/share/zoneinfo/Europe/Berlin",
@@ -237,6 +250,28 @@ mod tests {
         )
         .unwrap();
         assert_eq!(messages.recv().await, changed(15));
+        std::fs::remove_dir_all(roots.etc.parent().unwrap()).unwrap();
+    }
+
+    /// What changes after the answer to an Observe and before the watch is open is told.
+    #[tokio::test(start_paused = true)]
+    async fn a_time_zone_that_changes_as_an_observe_begins_is_named() {
+        let roots = tree("race");
+        let (task, wanted, mut messages) = watcher(roots.clone());
+        let hour = Duration::from_secs(3600);
+        wanted.send_replace(Watched::from([(15, hour)]));
+        std::os::unix::fs::symlink("/usr/share/zoneinfo/Asia/Tokyo", roots.etc.join("localtime"))
+            .unwrap();
+        tokio::spawn(task.run());
+        let mut next = async || {
+            tokio::time::timeout(Duration::from_secs(60), messages.recv()).await.unwrap_or_default()
+        };
+        assert_eq!(next().await, changed(15));
+        // The watch is open, but nobody wanted this one until now.
+        wanted.send_replace(Watched::from([(14, hour), (15, hour)]));
+        assert_eq!(next().await, changed(14));
+        wanted.send_replace(Watched::from([(14, hour), (15, hour * 2)]));
+        assert_eq!(next().await, None, "once");
         std::fs::remove_dir_all(roots.etc.parent().unwrap()).unwrap();
     }
 }
