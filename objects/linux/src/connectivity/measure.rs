@@ -34,27 +34,37 @@ impl<'a> Look<'a> {
     /// What the resources hold; `utilization` is that of the looks before.
     pub(super) fn contents(&self, utilization: &mut Utilization) -> Contents {
         let mut contents = Contents::new();
-        contents.insert(id::AVAILABLE_BEARERS, integers(self.available()));
-        let Some((link, kind)) = self.in_use() else {
-            contents.insert(id::IP_ADDRESSES, Content::Multiple(Vec::new()));
-            return contents;
+        let available = self.available();
+        let in_use = self.in_use();
+        let bearer = match in_use {
+            Some((link, kind)) => self.number(link, kind),
+            None => self.common_bearer().filter(|bearer| available.contains(bearer)),
         };
+        contents.insert(id::AVAILABLE_BEARERS, integers(available));
         let mut put = |resource, value: Option<i64>| {
             contents.extend(value.map(|value| (resource, Content::Single(Value::Integer(value)))));
         };
-        put(id::NETWORK_BEARER, self.number(link, kind));
+        // Both are mandatory (Objects 6). They are absent all the same where nobody knows them:
+        // the list of bearers has no number for that, and 0 dBm is the best of signals.
+        put(id::NETWORK_BEARER, bearer);
+        if bearer == Some(ETHERNET) {
+            // No value exists on a wire, which is what 0 says there (Objects 6).
+            put(id::SIGNAL_STRENGTH, Some(0));
+        }
+        let Some((link, kind)) = in_use else {
+            contents.insert(id::IP_ADDRESSES, Content::Multiple(Vec::new()));
+            return contents;
+        };
         let speed = ethernet::speed(&self.roots.sys, link);
         put(id::LINK_UTILIZATION, utilization.of(link, speed, self.now));
         match kind {
-            // The resource is mandatory, and such links have no value (Objects 6).
-            Kind::Ethernet => put(id::SIGNAL_STRENGTH, Some(0)),
             Kind::Wlan => {
                 let signal = wireless::signal(&self.roots.proc, &link.name);
                 let level = signal.and_then(|signal| signal.level);
                 put(id::SIGNAL_STRENGTH, (self.station)(link.index).or(level));
                 put(id::LINK_QUALITY, signal.map(|signal| signal.quality));
             }
-            Kind::Bluetooth | Kind::Ieee802154 => {}
+            Kind::Ethernet | Kind::Bluetooth | Kind::Ieee802154 => {}
             Kind::Cellular => {
                 if let Some(modem) = self.modem(link) {
                     put(id::SIGNAL_STRENGTH, modem.strength);
@@ -96,9 +106,22 @@ impl<'a> Look<'a> {
         if let Some(found) = routed.filter(|link| link.carries).find_map(with_kind) {
             return Some(found);
         }
-        let with_address = |link: &&Link| link.carries && !link.addresses.is_empty();
-        let mut others = self.network.links.iter().filter(with_address).filter_map(with_kind);
+        let mut others = self.with_address();
         others.next().filter(|_| others.next().is_none())
+    }
+
+    /// The bearer of whichever link it is that is used, as far as they are all of one.
+    fn common_bearer(&self) -> Option<i64> {
+        let mut numbers = self.with_address().map(|(link, kind)| self.number(link, kind));
+        let first = numbers.next()??;
+        numbers.all(|number| number == Some(first)).then_some(first)
+    }
+
+    /// The links with a carrier and an address.
+    fn with_address(&self) -> impl Iterator<Item = (&'a Link, Kind)> {
+        let links = self.network.links.iter();
+        let links = links.filter(|link| link.carries && !link.addresses.is_empty());
+        links.filter_map(|link| Some((link, self.kind(link)?)))
     }
 
     /// The bearers that have a carrier, each once. Ethernet counts if it has hardware or
@@ -139,10 +162,13 @@ impl<'a> Look<'a> {
             Kind::Wlan => Some(21),
             Kind::Bluetooth => Some(22),
             Kind::Ieee802154 => Some(23),
-            Kind::Ethernet => Some(41),
+            Kind::Ethernet => Some(ETHERNET),
         }
     }
 }
+
+/// The number of Ethernet among the bearers (Objects 6).
+const ETHERNET: i64 = 41;
 
 fn integers(values: Vec<i64>) -> Content {
     Content::Multiple((0..).zip(values.into_iter().map(Value::Integer)).collect())
@@ -300,6 +326,7 @@ mod tests {
         }
     }
 
+    /// Also what is mandatory: no number stands for what is not known.
     #[test]
     fn what_nobody_knows_is_absent() {
         let (_root, roots, mut links) = machine();
@@ -312,6 +339,14 @@ mod tests {
         let network = Network { links: links.clone(), routes: Vec::new() };
         let seen = look(&network, &[], &roots);
         assert_eq!((text(&seen, 0), text(&seen, 4)), ("absent".into(), String::new()));
+        assert_eq!(text(&seen, 2), "absent");
+        // Whichever of these it is, it is a wire.
+        let wires = vec![links[0].clone(), link(6, "br0", LinkLayerType::Ether, "192.0.2.2")];
+        let seen = look(&Network { links: wires, routes: Vec::new() }, &[], &roots);
+        assert_eq!([0, 1, 2, 4].map(|id| text(&seen, id)), ["41", "41", "0", ""]);
+        let bridges = ["br0", "br1"].map(|name| link(6, name, LinkLayerType::Ether, "192.0.2.2"));
+        let seen = look(&Network { links: bridges.into(), routes: Vec::new() }, &[], &roots);
+        assert_eq!([0, 1, 2].map(|id| text(&seen, id)), ["absent", "", "absent"], "lead nowhere");
         // Without a carrier there is no bearer at all.
         links.iter_mut().for_each(|link| link.carries = false);
         let network = Network { links, routes: vec![route(2, 0, "192.0.2.9")] };
