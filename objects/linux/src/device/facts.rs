@@ -16,6 +16,7 @@ use zbus::Connection;
 use super::resource::{self, ERROR_CODE, TIMEZONE, UTC_OFFSET};
 use crate::ObjectMessage;
 use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
+use crate::sources::power_supply::Supply;
 use crate::sources::{properties, systemd1, timedate1, timezone};
 
 /// The answers of the moment.
@@ -25,6 +26,8 @@ pub(super) struct Facts {
     pub(super) time_zone: Option<String>,
     /// Units that have failed, as systemd said last; 0 until it has said it.
     pub(super) failed_units: u32,
+    /// The uninterruptible power supplies of UPower, as long as it is there.
+    pub(super) ups: Vec<Supply>,
     /// How often this object has set the zone: what timedated said before is old.
     pub(super) zone_writes: u32,
 }

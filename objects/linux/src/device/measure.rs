@@ -83,7 +83,7 @@ impl<'a> Measure<'a> {
     }
 
     fn supplies(&self) -> &[Supply] {
-        self.supplies.get_or_init(|| power_supply::list(&self.roots.sys))
+        self.supplies.get_or_init(|| supplies(self.roots, self.facts))
     }
 
     fn memory(&self) -> Option<Memory> {
@@ -93,7 +93,7 @@ impl<'a> Measure<'a> {
     /// One instance for each supply that can be drawn on and has the value. The
     /// resource is absent if no supply of this machine has it.
     fn per_supply(&mut self, value: impl Fn(&Supply) -> Option<i64>) -> Option<Content> {
-        let supplies = self.supplies.get_or_init(|| power_supply::list(&self.roots.sys));
+        let supplies = self.supplies.get_or_init(|| supplies(self.roots, self.facts));
         if !supplies.iter().any(|supply| value(supply).is_some()) {
             return None;
         }
@@ -103,6 +103,14 @@ impl<'a> Measure<'a> {
             available.filter_map(|(id, supply)| Some((id, Value::Integer(value(supply)?))));
         Some(Content::Multiple(values.collect()))
     }
+}
+
+/// Those of the kernel, then those of UPower; one that both show has the same name, by
+/// which it is one instance.
+fn supplies(roots: &Roots, facts: &Facts) -> Vec<Supply> {
+    let mut supplies = power_supply::list(&roots.sys);
+    supplies.extend(facts.ups.iter().cloned());
+    supplies
 }
 
 /// The name of the zone in force: timedated's word, else the link.

@@ -13,6 +13,7 @@ mod power;
 mod reboot;
 mod resource;
 mod set_time;
+mod ups;
 mod watcher;
 
 use std::sync::Arc;
@@ -69,6 +70,7 @@ impl Device {
         let (watched, watched_seen) = watch::channel(Watched::new());
         let mut tasks = Tasks::new(out.clone());
         tasks.spawn(facts::keep(bus.clone(), facts.clone(), out.clone()));
+        tasks.spawn(ups::keep(bus.clone(), facts.clone(), out.clone()));
         let watcher =
             Watcher { roots: roots.clone(), facts: facts_seen, watched: watched_seen, out };
         tasks.spawn(watcher.run());

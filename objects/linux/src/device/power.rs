@@ -7,7 +7,7 @@ use crate::sources::power_supply::{Kind, Supply};
 pub(super) fn source(supply: &Supply) -> i64 {
     match supply.kind {
         Kind::Battery => INTERNAL_BATTERY,
-        Kind::ExternalBattery => EXTERNAL_BATTERY,
+        Kind::ExternalBattery | Kind::Ups => EXTERNAL_BATTERY,
         Kind::Usb => USB,
         Kind::Mains => AC,
     }
@@ -37,11 +37,14 @@ pub(super) fn battery_status(supplies: &[Supply]) -> Option<i64> {
     order.into_iter().find(|status| states.contains(status))
 }
 
-/// The errors that the supplies mean.
+/// The errors that the supplies mean. A UPS that is discharged has no mains any more.
 pub(super) fn conditions(supplies: &[Supply]) -> impl Iterator<Item = Condition> {
-    let low = installed(supplies).any(is_low).then_some(Condition::LowBattery);
+    let ups = || supplies.iter().filter(|supply| supply.kind == Kind::Ups && supply.is_available());
+    let low = installed(supplies).chain(ups()).any(is_low).then_some(Condition::LowBattery);
     let mut external = supplies.iter().filter(|supply| supply.is_external()).peekable();
     let off = external.peek().is_some() && external.all(|supply| supply.active == Some(false));
+    let is_discharged = |supply: &Supply| supply.status.as_deref() == Some("Discharging");
+    let off = off || ups().any(is_discharged);
     low.into_iter().chain(off.then_some(Condition::ExternalSupplyOff))
 }
 
@@ -166,5 +169,13 @@ mod tests {
         );
         assert_eq!(all(&[off, supply("USB", Kind::Usb), battery("Charging", 4)]), []);
         assert_eq!(all(&[battery("Discharging", 50)]), []);
+        // A UPS that is drawn on says that the mains are gone.
+        let ups = |status, capacity| Supply { kind: Kind::Ups, ..battery(status, capacity) };
+        assert_eq!(
+            all(&[ups("Discharging", 4), supply("USB", Kind::Usb)]),
+            [Condition::LowBattery, Condition::ExternalSupplyOff]
+        );
+        assert_eq!(all(&[ups("Full", 100)]), []);
+        assert_eq!(all(&[Supply { active: Some(false), ..ups("Discharging", 4) }]), []);
     }
 }

@@ -30,4 +30,5 @@ mod thermal;
 pub(crate) mod timedate1;
 pub mod timezone;
 pub mod uevent;
+pub(crate) mod upower;
 pub mod wireless;

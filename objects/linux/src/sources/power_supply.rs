@@ -39,8 +39,10 @@ pub enum Kind {
     Usb,
     /// A battery of this machine.
     Battery,
-    /// A battery of something attached, or an uninterruptible power supply.
+    /// A battery of something attached.
     ExternalBattery,
+    /// An uninterruptible power supply.
+    Ups,
 }
 
 impl Supply {
@@ -53,7 +55,7 @@ impl Supply {
     /// external supply that has power.
     pub fn is_available(&self) -> bool {
         match self.kind {
-            Kind::Battery | Kind::ExternalBattery => self.active != Some(false),
+            Kind::Battery | Kind::ExternalBattery | Kind::Ups => self.active != Some(false),
             Kind::Mains | Kind::Usb => self.active == Some(true),
         }
     }
@@ -81,13 +83,13 @@ fn read(folder: &Path, name: String) -> Option<Supply> {
         "Mains" => Kind::Mains,
         "Battery" if is_peripheral => Kind::ExternalBattery,
         "Battery" => Kind::Battery,
-        "UPS" => Kind::ExternalBattery,
+        "UPS" => Kind::Ups,
         usb if usb.starts_with("USB") => Kind::Usb,
         _ => return None,
     };
     let active = match kind {
         Kind::Mains | Kind::Usb => number("online"),
-        Kind::Battery | Kind::ExternalBattery => number("present"),
+        Kind::Battery | Kind::ExternalBattery | Kind::Ups => number("present"),
     };
     Some(Supply {
         name,

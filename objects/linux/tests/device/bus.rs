@@ -1,6 +1,7 @@
 //! The Device object on a private bus with python-dbusmock in the place of logind,
 //! timedated and systemd. Not run where dbus-daemon or python3-dbusmock is missing.
 
+use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::process::{Child, Stdio};
@@ -13,7 +14,7 @@ use lwm2m_objects::{BusHandle, DeviceConfig, ObjectHost};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use zbus::match_rule::MatchRule;
-use zbus::{Connection, MessageStream, OwnedVariant};
+use zbus::{Connection, MessageStream, ObjectPath, OwnedVariant, Variant};
 
 use crate::support::{SUMMER, Tree, WINTER, call, changed, execute, host, read, write};
 
@@ -171,6 +172,58 @@ fn text(text: &str) -> Value {
 
 async fn zone(host: &mut ObjectHost) -> String {
     read(host, "/3/0/15").await["/3/0/15"].clone()
+}
+
+/// A UPS on USB, which the kernel does not show.
+#[tokio::test]
+async fn a_ups_of_upower_is_a_source_of_power_and_its_state_an_error() {
+    let Some(bus) = Bus::start().await else { return };
+    let tree = Tree::new();
+    tree.supply("AC", &[("type", "Mains"), ("online", "1")]);
+    let upower = bus.mock(UPOWER, &["--template", "upower"]).await;
+    // A battery is the kernel's to tell of.
+    bus.ask_mock(UPOWER, "AddDischargingBattery", &("battery_BAT0", "b", 9.0, 60i64)).await;
+    let (_daemon, mut host) = bus.device(&tree, WINTER).await;
+    let sources = |values: BTreeMap<String, String>| values.into_values().collect::<Vec<_>>();
+    assert_eq!(sources(read(&mut host, "/3/0/6").await), ["6"]);
+
+    let path = ObjectPath::try_from("/org/freedesktop/UPower/devices/ups_hiddev0").unwrap();
+    let properties: HashMap<&str, Variant<'_>> = HashMap::from([
+        ("Type", 3u32.into()),
+        ("PowerSupply", true.into()),
+        ("IsPresent", true.into()),
+        ("NativePath", "/sys/devices/usb1/usbmisc/hiddev0".into()),
+        ("Voltage", 13.5.into()),
+        ("State", 4u32.into()),
+        ("WarningLevel", 1u32.into()),
+    ]);
+    let methods: Vec<(&str, &str, &str, &str)> = Vec::new();
+    bus.ask_mock(UPOWER, "AddObject", &(path.as_str(), UPS, properties, methods)).await;
+    let arguments = [Variant::from(path.clone())];
+    bus.ask_mock(UPOWER, "EmitSignal", &(UPOWER, "DeviceAdded", "o", &arguments[..])).await;
+    soon_changed(&mut host, "/3/0/6").await;
+    soon_changed(&mut host, "/3/0/11").await;
+    assert_eq!(sources(read(&mut host, "/3/0/6").await), ["6", "2"]);
+    assert_eq!(sources(read(&mut host, "/3/0/7").await), ["13500"]);
+    assert_eq!(sources(read(&mut host, "/3/0/11").await), ["0"]);
+
+    // The mains fail, then the charge is low.
+    for (name, value, errors) in
+        [("State", 2u32, &["2"][..]), ("WarningLevel", 3, &["2", "1"]), ("State", 1, &["0"])]
+    {
+        let properties = HashMap::from([(name, Variant::from(value))]);
+        bus.ask_mock(UPOWER, "SetDeviceProperties", &(path.clone(), properties)).await;
+        soon_changed(&mut host, "/3/0/11").await;
+        assert_eq!(sources(read(&mut host, "/3/0/11").await), errors, "{name} {value}");
+    }
+    // Where the kernel shows it too it is there once.
+    tree.supply("hiddev0", &[("type", "UPS"), ("present", "1")]);
+    assert_eq!(sources(read(&mut host, "/3/0/6").await), ["6", "2"]);
+    std::fs::remove_dir_all(tree.path("sys/class/power_supply/hiddev0")).unwrap();
+    bus.ask_mock(UPOWER, "RemoveDevice", &path).await;
+    soon_changed(&mut host, "/3/0/6").await;
+    assert_eq!(sources(read(&mut host, "/3/0/6").await), ["6"]);
+    drop(upower);
 }
 
 /// OBJ-64.
@@ -395,6 +448,8 @@ async fn the_bus_may_go_and_come_back() {
 }
 
 const LOGIND: &str = "org.freedesktop.login1";
+const UPOWER: &str = "org.freedesktop.UPower";
+const UPS: &str = "org.freedesktop.UPower.Device";
 const TIMEDATED: &str = "org.freedesktop.timedate1";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 /// No test waits so long unless it fails.
