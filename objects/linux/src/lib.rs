@@ -31,6 +31,7 @@ mod source;
 pub mod sources;
 mod statistics;
 mod tasks;
+mod trial;
 mod wlan;
 
 pub use apn::ApnProfiles;
@@ -55,4 +56,5 @@ pub use roots::Roots;
 pub use sensors::sensors;
 pub use sources::systemd1::{UnitCause, UnitFailure, is_instance_name, run_unit};
 pub use statistics::ConnectivityStatistics;
-pub use wlan::{Reached, WlanConnectivity};
+pub use trial::Reached;
+pub use wlan::WlanConnectivity;

@@ -51,7 +51,7 @@ pub(super) const fn path(instance: u16, resource: u16) -> Path {
 
 /// Up, or failed, or neither: what is not in use counts as disabled.
 fn status(wlan: &Wlan) -> i64 {
-    match wlan.state {
+    match wlan.state.state {
         ACTIVATED if wlan.radio => 1,
         FAILED => 2,
         _ => 0,

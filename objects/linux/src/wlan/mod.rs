@@ -10,7 +10,7 @@ mod resource;
 mod wanted;
 mod watcher;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lwm2m_engine::{Call, CallOperation, CallReply};
@@ -20,9 +20,9 @@ use tokio::sync::{mpsc, watch};
 use crate::content;
 use crate::observed::Observed;
 use crate::tasks::Tasks;
+use crate::trial::{Reached, Trials};
 use crate::{Answer, BusHandle, Object, ObjectMessage, Roots};
-pub use change::Reached;
-use change::{Changes, Phase};
+use change::Changes;
 use wanted::Wanted;
 use watcher::{Teller, Wlans, all_contents};
 
@@ -32,7 +32,7 @@ pub struct WlanConnectivity {
     roots: Roots,
     wlans: watch::Receiver<Wlans>,
     observed: watch::Sender<Observed>,
-    changes: Arc<Changes>,
+    changes: Changes,
     /// They end with the object.
     tasks: Tasks,
 }
@@ -63,9 +63,9 @@ impl WlanConnectivity {
             out: out.clone(),
         };
         tasks.spawn(teller.run());
-        let phase = Mutex::new(Phase::Idle);
-        let changes = Changes { bus, reached, wlans: wlans.clone(), out, phase };
-        Self { definition, roots, wlans, observed, changes: Arc::new(changes), tasks }
+        let trials = Trials { bus, reached, out };
+        let changes = Changes { trials, wlans: wlans.clone() };
+        Self { definition, roots, wlans, observed, changes, tasks }
     }
 
     fn write(&mut self, call: &Call, entries: &[Entry]) -> Answer {
@@ -82,11 +82,12 @@ impl WlanConnectivity {
             Ok(wanted) => wanted,
             Err(error) => return Answer::Now(Err(error)),
         };
-        if let Err(error) = self.changes.begin() {
-            return Answer::Now(Err(error));
-        }
+        let begun = match self.changes.trials.begin() {
+            Ok(begun) => begun,
+            Err(error) => return Answer::Now(Err(error)),
+        };
         let (changes, id) = (self.changes.clone(), call.id);
-        self.tasks.answer_later(id, async move { changes.prepare(id, wlan, wanted).await })
+        self.tasks.answer_later(id, async move { changes.prepare(begun, id, wlan, wanted).await })
     }
 }
 
@@ -117,7 +118,7 @@ impl Object for WlanConnectivity {
             }
             CallOperation::Write { entries, .. } => self.write(call, entries),
             CallOperation::Proceed => {
-                if let Some(change) = self.changes.promised(call.id) {
+                if let Some(change) = self.changes.trials.promised(call.id) {
                     self.tasks.spawn(change);
                 }
                 Answer::Now(Ok(CallReply::Done))

@@ -246,12 +246,13 @@ async fn keys_are_listed_and_never_read() {
     }
 }
 
+fn ip(arguments: &str) -> bool {
+    let output = Command::new("ip").args(arguments.split(' ')).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 /// Makes another link the way to the servers; says so if there can be none.
 fn other_way() -> bool {
-    let ip = |arguments: &str| {
-        let output = Command::new("ip").args(arguments.split(' ')).output();
-        output.is_ok_and(|output| output.status.success())
-    };
     let mut kinds = ["dummy", "ifb"].into_iter();
     let is_made = kinds.any(|kind| ip(&format!("link add wan0 type {kind}")))
         && ip("link set wan0 up")

@@ -7,7 +7,7 @@ use lwm2m_model::{Code, Value};
 use lwm2m_objects::ObjectMessage;
 
 use crate::network_manager::{self, NEW, path};
-use crate::{World, other_way, text};
+use crate::{World, ip, other_way, text};
 
 const NETWORK: &str = "802-11-wireless";
 const SECURITY: &str = "802-11-wireless-security";
@@ -118,6 +118,31 @@ async fn a_wlan_that_is_not_the_way_to_the_servers_has_to_connect_only() {
     world.proceed();
     world.connects().await;
     world.called("CheckpointDestroy").await;
+}
+
+#[tokio::test]
+async fn a_wlan_that_becomes_the_way_to_the_servers_has_to_lead_to_one() {
+    let Some(mut world) = World::with_wlan(true).await else { return };
+    if !other_way() {
+        return;
+    }
+    assert_eq!(world.write(&[("/12/0/5", text("plant"))]).await, Ok(CallReply::AfterAnswer));
+    assert!(ip("route del default"));
+    world.proceed();
+    world.connects().await;
+    world.asked().await;
+    assert!(!world.has_called("CheckpointDestroy"));
+    world.reached.note();
+    world.called("CheckpointDestroy").await;
+}
+
+#[tokio::test]
+async fn a_profile_without_a_stored_key_can_be_changed() {
+    let Some(mut world) = World::with_wlan(true).await else { return };
+    let none = "org.freedesktop.NetworkManager.AgentManager.NoSecrets";
+    world.manager.double.refuse("GetSecrets", Some(none));
+    assert_eq!(world.write(&[("/12/0/5", text("plant"))]).await, Ok(CallReply::AfterAnswer));
+    assert_eq!(world.setting(NETWORK, "ssid").as_deref(), Some("plant"));
 }
 
 #[tokio::test]

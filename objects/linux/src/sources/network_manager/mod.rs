@@ -8,6 +8,7 @@ use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream, ObjectPath, OwnedObjectPath, Variant};
 
 use super::properties::{Properties, text, value};
+use crate::bus::error_name;
 
 /// A link of the kind WLAN. What NetworkManager does not tell is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +19,21 @@ pub(crate) struct Wlan {
     pub(crate) name: String,
     /// Whether radios are on, by software and by hardware.
     pub(crate) radio: bool,
-    /// NMDeviceState.
-    pub(crate) state: u32,
+    /// How it is connected.
+    pub(crate) state: State,
     /// The MAC address, 12 digits.
     pub(crate) address: Option<String>,
     /// NM80211Mode.
     pub(crate) mode: Option<u32>,
     /// Where it is connected, or what it offers.
     pub(crate) point: Option<AccessPoint>,
+}
+
+/// How a device is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct State {
+    /// NMDeviceState.
+    pub(crate) state: u32,
     /// The connection that is active, or becomes so.
     pub(crate) active: Option<OwnedObjectPath>,
     /// Its profile.
@@ -48,18 +56,14 @@ pub(crate) struct AccessPoint {
 }
 
 type Interfaces = HashMap<String, Properties>;
+type Objects = HashMap<OwnedObjectPath, Interfaces>;
 /// A profile: settings by section.
 pub(crate) type Profile = HashMap<String, Properties>;
 
 /// Asks for all WLANs.
 pub(crate) async fn wlans(bus: &Connection) -> zbus::Result<Vec<Wlan>> {
-    let asked = bus.call_method(Some(NAME), ROOT, Some(OBJECTS), "GetManagedObjects", &());
-    let objects: HashMap<OwnedObjectPath, Interfaces> = asked.await?.body().deserialize()?;
-    let find = |path: &str, interface: &str| {
-        let path = OwnedObjectPath::try_from(path).ok()?;
-        objects.get(&path)?.get(interface)
-    };
-    let manager = find(PATH, NAME);
+    let objects = objects(bus).await?;
+    let manager = find(&objects, PATH, NAME);
     let is_on = |name| manager.and_then(|manager| value(manager, name)) == Some(true);
     let radio = is_on("WirelessEnabled") && is_on("WirelessHardwareEnabled");
     let mut wlans = Vec::new();
@@ -71,27 +75,45 @@ pub(crate) async fn wlans(bus: &Connection) -> zbus::Result<Vec<Wlan>> {
         let Some(name) = text(device, "Interface").filter(|name| is_link_name(name)) else {
             continue;
         };
-        let active = link(device, "ActiveConnection");
-        let connection = active.as_ref().and_then(|active| find(active.as_str(), ACTIVE));
         let point = link(wireless, "ActiveAccessPoint");
-        let point = point.and_then(|point| find(point.as_str(), POINT)).map(access_point);
+        let point = point.and_then(|point| find(&objects, point.as_str(), POINT));
+        let point = point.map(access_point);
         let address = text(wireless, "HwAddress").or_else(|| text(device, "HwAddress"));
         wlans.push(Wlan {
             device: path.clone(),
             name,
             radio,
-            state: value(device, "State").unwrap_or_default(),
+            state: state(&objects, device),
             address: address.and_then(|address| digits(&address)),
             mode: value(wireless, "Mode"),
             point,
-            profile: connection.and_then(|connection| link(connection, "Connection")),
-            active,
         });
     }
     wlans.sort_by(|one, other| one.name.cmp(&other.name));
     wlans.dedup_by(|one, other| one.name == other.name);
     wlans.truncate(MAX_WLANS);
     Ok(wlans)
+}
+
+/// All objects of NetworkManager.
+async fn objects(bus: &Connection) -> zbus::Result<Objects> {
+    let asked = bus.call_method(Some(NAME), ROOT, Some(OBJECTS), "GetManagedObjects", &());
+    asked.await?.body().deserialize()
+}
+
+fn find<'a>(objects: &'a Objects, path: &str, interface: &str) -> Option<&'a Properties> {
+    let path = OwnedObjectPath::try_from(path).ok()?;
+    objects.get(&path)?.get(interface)
+}
+
+fn state(objects: &Objects, device: &Properties) -> State {
+    let active = link(device, "ActiveConnection");
+    let connection = active.as_ref().and_then(|active| find(objects, active.as_str(), ACTIVE));
+    State {
+        state: value(device, "State").unwrap_or_default(),
+        profile: connection.and_then(|connection| link(connection, "Connection")),
+        active,
+    }
 }
 
 fn access_point(point: &Properties) -> AccessPoint {
@@ -162,19 +184,35 @@ pub(crate) async fn set_radio(bus: &Connection, is_on: bool) -> zbus::Result<()>
     set.await.map(drop)
 }
 
-/// A profile with its keys.
-pub(crate) async fn profile(bus: &Connection, path: &OwnedObjectPath) -> zbus::Result<Profile> {
-    let asked = bus.call_method(Some(NAME), path.as_str(), Some(PROFILE), "GetSettings", &());
-    let mut profile: Profile = asked.await?.body().deserialize()?;
-    // What is not given back with a change is lost.
-    for section in [SECURITY, EAP] {
-        let Some(settings) = profile.get_mut(section) else { continue };
+/// A profile with the secrets of `sections`, to be changed: what is not given back with a
+/// change is lost.
+pub(crate) async fn profile(
+    bus: &Connection,
+    path: &OwnedObjectPath,
+    sections: &[&str],
+) -> zbus::Result<Profile> {
+    let mut profile = settings(bus, path).await?;
+    for section in sections {
+        let Some(settings) = profile.get_mut(*section) else { continue };
         let asked =
-            bus.call_method(Some(NAME), path.as_str(), Some(PROFILE), "GetSecrets", &section);
-        let mut secrets: Profile = asked.await?.body().deserialize()?;
-        settings.extend(secrets.remove(section).unwrap_or_default());
+            bus.call_method(Some(NAME), path.as_str(), Some(PROFILE), "GetSecrets", section);
+        let mut secrets: Profile = match asked.await {
+            Ok(reply) => reply.body().deserialize()?,
+            // So it says that it has none, and knows nobody who has.
+            Err(error) if error_name(&error).is_some_and(|name| name.ends_with(NO_SECRETS)) => {
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        settings.extend(secrets.remove(*section).unwrap_or_default());
     }
     Ok(profile)
+}
+
+/// A profile without its secrets.
+async fn settings(bus: &Connection, path: &OwnedObjectPath) -> zbus::Result<Profile> {
+    let asked = bus.call_method(Some(NAME), path.as_str(), Some(PROFILE), "GetSettings", &());
+    asked.await?.body().deserialize()
 }
 
 /// Writes a profile; the connection goes on with the one before until it is activated.
@@ -246,6 +284,8 @@ const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
 const ROOT: &str = "/org/freedesktop";
 const PATH: &str = "/org/freedesktop/NetworkManager";
 const NOTHING: &str = "/";
+/// The end of the name of an error.
+const NO_SECRETS: &str = ".AgentManager.NoSecrets";
 /// The polkit action of [`set_radio`].
 pub(crate) const RADIO_ACTION: &str = "org.freedesktop.NetworkManager.enable-disable-wifi";
 /// The polkit action of [`profile`] with keys and of [`update`].
