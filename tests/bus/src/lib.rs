@@ -4,6 +4,7 @@
 
 mod double;
 mod modem;
+pub mod network_manager;
 
 use std::io::{BufRead, BufReader, Write, stderr};
 use std::path::Path;
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 pub use double::{Double, Objects, Properties, properties};
 pub use modem::ModemManager;
+pub use network_manager::NetworkManager;
 
 /// A running dbus-daemon; it is killed with the value.
 #[derive(Debug)]

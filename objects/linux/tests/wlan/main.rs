@@ -2,7 +2,6 @@
 //! network namespace of its own: the way to the servers is where a test lets it lead. Not
 //! run where dbus-daemon or the right to a namespace is missing.
 
-mod network_manager;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -13,11 +12,10 @@ use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_model::{Code, Entry, Now, Path, Value, WriteMode};
 use lwm2m_objects::{BusHandle, ObjectHost, ObjectMessage, Reached, Roots, WlanConnectivity};
 use lwm2m_test_bus::Bus;
+use lwm2m_test_bus::network_manager::{NetworkManager, path, wlan};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 use tokio::time::timeout;
-
-use network_manager::{NetworkManager, path, wlan};
 
 /// A device with NetworkManager; everything ends with it.
 struct World {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use lwm2m_engine::CallReply;
 use lwm2m_model::{Code, Value};
 use lwm2m_objects::ObjectMessage;
+use lwm2m_test_bus::NetworkManager;
+use lwm2m_test_bus::network_manager::{path, setting};
 
-use crate::network_manager::{self, NEW, path};
 use crate::{World, ip, other_way, text};
 
 const NETWORK: &str = "802-11-wireless";
@@ -16,7 +17,7 @@ impl World {
     /// Lets `wlan0` be connected by what was activated.
     async fn connects(&self) {
         self.called("ActivateConnection").await;
-        self.manager.set_device("ActiveConnection", path(NEW)).await;
+        self.manager.set_device("ActiveConnection", path(NetworkManager::NEW)).await;
         self.manager.set_device("State", 100_u32).await;
     }
 
@@ -38,7 +39,7 @@ impl World {
     }
 
     fn setting(&self, section: &str, name: &str) -> Option<String> {
-        network_manager::text(&self.manager.profile.lock().unwrap(), section, name)
+        setting(&self.manager.profile(NetworkManager::PROFILE), section, name)
     }
 }
 
@@ -51,7 +52,7 @@ async fn a_new_network_is_kept_once_a_server_has_answered_by_it() {
     assert_eq!(world.setting(NETWORK, "ssid").as_deref(), Some("plant"));
     assert_eq!(world.setting(SECURITY, "psk").as_deref(), Some("a new phrase"));
     {
-        let profile = world.manager.profile.lock().unwrap();
+        let profile = world.manager.profile(NetworkManager::PROFILE);
         assert!(profile[NETWORK].contains_key("hidden"), "the rest stays");
         assert!(!profile[NETWORK].contains_key("bssid"), "it was that of another network");
     }
@@ -84,7 +85,7 @@ async fn a_network_that_does_not_let_us_in_is_left_at_once() {
     assert_eq!(world.write(&entries).await, Ok(CallReply::AfterAnswer));
     world.proceed();
     world.called("ActivateConnection").await;
-    world.manager.set_device("ActiveConnection", path(NEW)).await;
+    world.manager.set_device("ActiveConnection", path(NetworkManager::NEW)).await;
     world.manager.set_device("State", 120_u32).await;
     world.called("CheckpointRollback").await;
     assert!(!world.has_called("CheckpointDestroy"));
@@ -156,14 +157,14 @@ async fn without_a_profile_there_is_a_new_one() {
     assert_eq!(world.write(&entries).await, Ok(CallReply::AfterAnswer));
     world.proceed();
     world.called("AddAndActivateConnection").await;
-    let added = world.manager.added.lock().unwrap().clone().unwrap();
+    let added = world.manager.profile("/org/freedesktop/NetworkManager/Settings/2");
     for (section, name, expected) in [
         ("connection", "interface-name", "wlan0"),
         (NETWORK, "ssid", "plant"),
         (SECURITY, "key-mgmt", "wpa-psk"),
         (SECURITY, "psk", &key),
     ] {
-        assert_eq!(network_manager::text(&added, section, name).as_deref(), Some(expected));
+        assert_eq!(setting(&added, section, name).as_deref(), Some(expected));
     }
 }
 
@@ -172,7 +173,7 @@ async fn an_open_network_loses_its_key() {
     let Some(mut world) = World::with_wlan(true).await else { return };
     let entries = [("/12/0/5", text("guests")), ("/12/0/15", Value::Integer(0))];
     assert_eq!(world.write(&entries).await, Ok(CallReply::AfterAnswer));
-    assert!(!world.manager.profile.lock().unwrap().contains_key(SECURITY));
+    assert!(!world.manager.profile(NetworkManager::PROFILE).contains_key(SECURITY));
 }
 
 #[tokio::test]
