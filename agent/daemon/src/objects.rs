@@ -51,7 +51,8 @@ pub(crate) fn add(objects: &mut ObjectHost, settings: Settings, place: &Place<'_
     objects.add(Box::new(ConnectivityStatistics::new((*roots).clone(), state, out)));
     let out = objects.sender();
     objects.add(Box::new(CellularConnectivity::new(state, bus.clone(), &modems, out)));
-    objects.add(Box::new(ApnProfiles::new(bus.clone(), &modems, objects.sender())));
+    let out = objects.sender();
+    objects.add(Box::new(ApnProfiles::new(bus.clone(), &modems, reached.clone(), out)));
     if let Some(targets) = settings.lock_and_wipe {
         objects.add(Box::new(LockAndWipe::new(targets, state, bus.clone(), objects.sender())));
     }

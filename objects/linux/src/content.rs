@@ -61,6 +61,20 @@ pub(crate) fn discover(
     Ok(CallReply::Paths(paths))
 }
 
+/// True if the value that a Write brings stands there already.
+pub(crate) fn stands(contents: &[(Path, Content)], entry: &Entry) -> bool {
+    contents.iter().any(|(at, content)| match content {
+        Content::Single(value) => *at == entry.path && entry.value() == Some(value),
+        Content::Multiple(values) => {
+            let is_it = |(id, value): &(u16, Value)| {
+                at.child(*id).is_ok_and(|at| at == entry.path) && entry.value() == Some(value)
+            };
+            values.iter().any(is_it)
+        }
+        Content::Unreadable => false,
+    })
+}
+
 /// The refusal of a path without anything behind it.
 pub(crate) fn not_found(path: &Path) -> RequestError {
     RequestError::new(Code::NOT_FOUND, format!("{path} does not exist on this device"))

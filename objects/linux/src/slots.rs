@@ -7,6 +7,13 @@ use std::collections::BTreeMap;
 pub(crate) struct Slots(BTreeMap<u16, String>);
 
 impl Slots {
+    /// Gives a thing that is new, and about to be listed, this number if it is free.
+    pub(crate) fn reserve(&mut self, id: u16, key: &str) {
+        if !self.0.contains_key(&id) && !self.0.values().any(|known| known == key) {
+            self.0.insert(id, key.to_owned());
+        }
+    }
+
     /// The number of each thing, ascending. A thing keeps its number as long as it is
     /// listed; a new one takes the lowest free.
     pub(crate) fn assign<'a, T>(
@@ -47,5 +54,17 @@ mod tests {
             let assigned: Vec<_> = assigned.into_iter().map(|(id, name)| (id, *name)).collect();
             assert_eq!(assigned, expected);
         }
+    }
+    /// CORE-143.
+    #[test]
+    fn a_number_that_was_asked_for_is_given_if_it_is_free() {
+        let mut slots = Slots::default();
+        for (id, key) in [(5, "A"), (5, "B"), (7, "A")] {
+            slots.reserve(id, key);
+        }
+        let listed = ["A", "B"];
+        let assigned = slots.assign(&listed, |name| name);
+        let assigned: Vec<_> = assigned.into_iter().map(|(id, name)| (id, *name)).collect();
+        assert_eq!(assigned, [(0, "B"), (5, "A")]);
     }
 }

@@ -1,148 +1,179 @@
-//! APN Connection Profiles (11): the bearers of the modems (Objects 14).
+//! APN Connection Profiles (11): the profiles of NetworkManager for mobile connections, and
+//! the bearers of the modems that it does not manage (Objects 14).
 //!
-//! ModemManager keeps a bearer for each connection that was asked for. Its settings are
-//! those it was made with and are never changed; it can be connected and disconnected,
-//! unless it carries the session: nobody could then connect it again.
+//! A bearer that NetworkManager has connected is that of its profile. Profiles are written,
+//! made and removed by servers. ModemManager keeps a bearer for each connection that was
+//! asked for; its settings are those it was made with and are never changed; it can be
+//! connected and disconnected, unless it carries the session: nobody could then connect it
+//! again. Secrets go in and never out.
 
+mod change;
 mod profile;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_model::{Code, Entry, Now, ObjectDef, Path, RequestError, Value, objects};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::content::{self, Content};
-use crate::follow::{Follower, View};
-use crate::modems::Modems;
-use crate::observed::Observed;
-use crate::source::Wanted;
-use crate::sources::modem_manager::{self, Bearer, CONTROL_ACTION, Modem};
+use crate::follow::{Followed, View};
+use crate::modems::{Known, Modems};
+use crate::sources::modem_manager::{self, Bearer, CONTROL_ACTION};
 use crate::sources::network::Network;
-use crate::tasks::Tasks;
+use crate::sources::network_manager::mobile::Mobile;
+use crate::trial::{Reached, Trials};
 use crate::{Answer, BusHandle, Object, ObjectMessage, bus};
+use change::Changes;
+use wanted::Wanted;
 
 /// The APN Connection Profile object.
 pub struct ApnProfiles {
-    definition: Arc<ObjectDef>,
-    bus: BusHandle,
-    modems: Modems,
-    observed: Observed,
-    wanted: watch::Sender<Wanted>,
-    tasks: Tasks,
+    followed: Followed<Profiles>,
+    changes: Changes,
 }
 
 impl ApnProfiles {
-    /// The object of the bearers of `modems`, which are on this bus. `out` is the channel
-    /// of the host.
+    /// The object of the profiles and bearers of `modems`, which are on this bus. What
+    /// changes the way to the servers is kept once `reached` says that one has answered.
+    /// `out` is the channel of the host.
     ///
     /// # Panics
     /// Outside a tokio runtime, which its tasks need.
-    pub fn new(bus: BusHandle, modems: &Modems, out: mpsc::Sender<ObjectMessage>) -> Self {
-        let definition = Arc::new(objects::APN_CONNECTION_PROFILE.clone());
-        let (wanted, observed) = watch::channel(Wanted::No);
-        let mut tasks = Tasks::new(out.clone());
-        let follower = Follower {
-            definition: definition.clone(),
-            view: Profiles,
-            modems: modems.known(),
-            observed,
-            out,
-        };
-        tasks.spawn(follower.run());
-        let observed = Observed::default();
-        Self { definition, bus, modems: modems.clone(), observed, wanted, tasks }
+    pub fn new(
+        bus: BusHandle,
+        modems: &Modems,
+        reached: Reached,
+        out: mpsc::Sender<ObjectMessage>,
+    ) -> Self {
+        let definition = &objects::APN_CONNECTION_PROFILE;
+        let followed = Followed::new(definition, Profiles, modems, out.clone());
+        let trials = Trials { bus, reached, out };
+        Self { followed, changes: Changes { trials, known: modems.known() } }
     }
 
-    fn contents(&self) -> Vec<(Path, Content)> {
-        Profiles.contents(&self.modems.known().borrow())
+    /// What an instance is.
+    fn target(&self, path: &Path) -> Result<Target, RequestError> {
+        let known = self.followed.known.borrow();
+        let profiles = profile::profiles(&known);
+        let is_it = |profile: &&profile::Profile<'_>| Some(profile.number) == path.instance_id();
+        let profile = profiles.iter().find(is_it).ok_or_else(|| content::not_found(path))?;
+        match (profile.mobile, profile.bearer) {
+            (Some(mobile), _) => Ok(Target::Profile(mobile.clone())),
+            (None, Some(bearer)) => Ok(Target::Bearer(bearer.clone())),
+            (None, None) => Err(content::not_found(path)),
+        }
     }
 
-    /// Takes what a Write changes: the profiles that are switched, each with what it is to
-    /// be. All is looked at before anything is done.
-    fn parse(&self, entries: &[Entry]) -> Result<Vec<(Bearer, bool)>, RequestError> {
-        let modems = self.modems.known();
-        let modems = modems.borrow();
-        let contents = Profiles.contents(&modems);
-        let mut switched = Vec::new();
-        for entry in entries {
-            let number = entry.path.instance_id();
-            let bearer = bearers(&modems).find(|bearer| Some(bearer.number) == number);
-            let bearer = bearer.ok_or_else(|| content::not_found(&entry.path))?;
-            match (entry.path.resource_id(), entry.value()) {
-                _ if stands(&contents, entry) => {}
-                (Some(profile::ENABLED), Some(Value::Boolean(to))) => {
-                    switched.push((bearer.clone(), *to));
+    fn write(&mut self, call: &Call, entries: &[Entry]) -> Result<Answer, RequestError> {
+        let contents = self.followed.contents();
+        match self.target(&call.path)? {
+            Target::Bearer(bearer) => match switched(&bearer, entries, &contents)? {
+                Some(to) => self.switch(call.id, bearer, to),
+                None => Ok(Answer::Now(Ok(CallReply::Done))),
+            },
+            Target::Profile(mobile) => {
+                let wanted = Wanted::parse(entries, &contents)?;
+                if wanted == Wanted::default() {
+                    return Ok(Answer::Now(Ok(CallReply::Done)));
                 }
-                _ => {
-                    return Err(refused(format!(
-                        "{}: the settings of a bearer of ModemManager cannot be changed",
-                        entry.path
-                    )));
-                }
+                let begun = self.changes.trials.begin()?;
+                let work = self.changes.clone().prepare(begun, call.id, mobile, wanted);
+                Ok(self.followed.tasks.answer_later(call.id, work))
             }
         }
-        Ok(switched)
     }
 
-    fn write(&mut self, call: CallId, entries: &[Entry]) -> Answer {
-        let switched = match self.parse(entries) {
-            Ok(switched) if switched.is_empty() => return Answer::Now(Ok(CallReply::Done)),
-            Ok(switched) => switched,
-            Err(error) => return Answer::Now(Err(error)),
+    fn create(
+        &mut self,
+        call: CallId,
+        instances: &[u16],
+        entries: &[Entry],
+    ) -> Result<Answer, RequestError> {
+        let [instance] = instances else {
+            let reason = "NetworkManager makes one profile at a time";
+            return Err(RequestError::new(Code::BAD_REQUEST, reason));
         };
-        if let Some((bearer, _)) = switched.iter().find(|(bearer, to)| !to && carries(bearer)) {
-            return Answer::Now(Err(refused(format!(
-                "/11/{} carries the session, and nobody could connect it again",
-                bearer.number
-            ))));
+        let profile = Wanted::parse(entries, &[])?.profile(*instance)?;
+        Ok(self.followed.tasks.answer_later(call, self.changes.clone().create(profile)))
+    }
+
+    fn delete(&mut self, call: &Call) -> Result<Answer, RequestError> {
+        match self.target(&call.path)? {
+            Target::Profile(mobile) if call.path.resource_id().is_none() => {
+                let work = self.changes.clone().delete(mobile);
+                Ok(self.followed.tasks.answer_later(call.id, work))
+            }
+            Target::Profile(_) => Err(refused(format!("{}: it stays", call.path))),
+            Target::Bearer(_) => Err(refused("it is a bearer that ModemManager keeps".to_owned())),
         }
-        let Some(bus) = self.bus.connection() else {
-            return Answer::Now(Err(bus::no_bus(modem_manager::NAME)));
-        };
+    }
+
+    /// Connects or disconnects a bearer.
+    fn switch(&mut self, call: CallId, bearer: Bearer, to: bool) -> Result<Answer, RequestError> {
+        if !to && carries(&bearer) {
+            return Err(refused(format!(
+                "/11/{} carries the session, and nobody could connect it again",
+                bearer.number.unwrap_or_default()
+            )));
+        }
+        let connection = self.changes.trials.bus.connection();
+        let bus = connection.ok_or_else(|| bus::no_bus(modem_manager::NAME))?;
         // It takes what the network takes, and ends with the object at the latest.
         let (ended, end) = tokio::sync::oneshot::channel();
-        self.tasks.spawn(async move {
-            let result = switch(&bus, &switched).await;
+        self.followed.tasks.spawn(async move {
+            let result = connect(&bus, &bearer, to).await;
             if let Err(error) = &result {
                 tracing::info!(reason = %error.reason, "an APN profile is not switched");
             }
             // Whoever asked may have had the answer.
             let _ = ended.send(result);
         });
-        self.tasks.answer_later(call, async move {
+        Ok(self.followed.tasks.answer_later(call, async move {
             match timeout(CONNECT_TIME_LIMIT, end).await {
                 Ok(Ok(result)) => result,
                 // The network is slow; what came of it stands in the resources.
                 Ok(Err(_)) | Err(_) => Ok(CallReply::Done),
             }
-        })
+        }))
     }
 }
 
-async fn switch(bus: &zbus::Connection, switched: &[(Bearer, bool)]) -> CallResult {
-    for (bearer, to) in switched {
-        modem_manager::connect(bus, &bearer.path, *to)
-            .await
-            .map_err(|error| bus::refusal(&error, modem_manager::NAME, CONTROL_ACTION))?;
-    }
-    Ok(CallReply::Done)
+/// What is behind an instance.
+enum Target {
+    Profile(Mobile),
+    Bearer(Bearer),
 }
 
-/// True if the value stands there already.
-fn stands(contents: &[(Path, Content)], entry: &Entry) -> bool {
-    contents.iter().any(|(at, content)| match content {
-        Content::Single(value) => *at == entry.path && entry.value() == Some(value),
-        Content::Multiple(values) => {
-            let is_it = |(id, value): &(u16, Value)| {
-                at.child(*id).is_ok_and(|at| at == entry.path) && entry.value() == Some(value)
-            };
-            values.iter().any(is_it)
+/// What a Write to a bearer makes of it. All is looked at before anything is done.
+fn switched(
+    bearer: &Bearer,
+    entries: &[Entry],
+    contents: &[(Path, Content)],
+) -> Result<Option<bool>, RequestError> {
+    let mut switched = None;
+    for entry in entries {
+        match (entry.path.resource_id(), entry.value()) {
+            (Some(profile::ENABLED), Some(Value::Boolean(to))) => switched = Some(*to),
+            _ if content::stands(contents, entry) => {}
+            _ => {
+                return Err(refused(format!(
+                    "{}: the settings of a bearer of ModemManager cannot be changed",
+                    entry.path
+                )));
+            }
         }
-        Content::Unreadable => false,
-    })
+    }
+    Ok(switched.filter(|to| *to != bearer.is_connected))
+}
+
+async fn connect(bus: &zbus::Connection, bearer: &Bearer, to: bool) -> CallResult {
+    let connected = modem_manager::connect(bus, &bearer.path, to).await;
+    connected.map_err(|error| bus::refusal(&error, modem_manager::NAME, CONTROL_ACTION))?;
+    Ok(CallReply::Done)
 }
 
 /// True if the best default route leads through the bearer, or nobody knows.
@@ -157,66 +188,59 @@ fn refused(reason: String) -> RequestError {
     RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
 }
 
-fn bearers(modems: &[Modem]) -> impl Iterator<Item = &Bearer> {
-    modems.iter().flat_map(|modem| &modem.bearers)
-}
-
 /// What the object makes of the modems.
+#[derive(Clone)]
 struct Profiles;
 
 impl View for Profiles {
-    fn instances(&self, modems: &[Modem]) -> Vec<u16> {
-        let mut numbers: Vec<u16> = bearers(modems).map(|bearer| bearer.number).collect();
-        numbers.sort_unstable();
-        numbers
+    fn instances(&self, known: &Known) -> Vec<u16> {
+        profile::profiles(known).iter().map(|profile| profile.number).collect()
     }
 
-    fn contents(&self, modems: &[Modem]) -> Vec<(Path, Content)> {
-        let mut contents: Vec<_> = bearers(modems).flat_map(profile::contents).collect();
-        contents.sort_by(|(one, _), (other, _)| one.cmp(other));
-        contents
+    fn contents(&self, known: &Known) -> Vec<(Path, Content)> {
+        profile::profiles(known).iter().flat_map(profile::Profile::contents).collect()
     }
 }
 
 impl Object for ApnProfiles {
     fn definition(&self) -> Arc<ObjectDef> {
-        self.definition.clone()
+        self.followed.definition.clone()
     }
 
     fn instances(&self) -> Vec<u16> {
-        Profiles.instances(&self.modems.known().borrow())
+        self.followed.instances()
     }
 
     fn is_supported(&self) -> bool {
-        !self.modems.known().borrow().is_empty()
+        let known = self.followed.known.borrow();
+        !known.modems.is_empty() || !known.profiles.is_empty() || !known.carriers.is_empty()
     }
 
     fn call(&mut self, call: &Call, _now: &Now) -> Answer {
-        match &call.operation {
-            CallOperation::Read => Answer::Now(content::read(&call.path, self.contents())),
-            CallOperation::Discover => {
-                let instance = |id| Path::instance(self.definition.id, id);
-                let instances = self.instances().into_iter().map(instance);
-                Answer::Now(content::discover(&call.path, instances, self.contents()))
-            }
+        let answer = match &call.operation {
+            CallOperation::Read => Ok(Answer::Now(self.followed.read(&call.path))),
+            CallOperation::Discover => Ok(Answer::Now(self.followed.discover(&call.path))),
             // A Write that replaces does the same: what it leaves out cannot go.
-            CallOperation::Write { mode: _, entries } => self.write(call.id, entries),
-            CallOperation::Create { .. } | CallOperation::Delete => Answer::Now(Err(refused(
-                "the profiles are the bearers that ModemManager keeps".to_owned(),
-            ))),
-            CallOperation::Execute(_)
-            | CallOperation::Proceed
-            | CallOperation::Stream { .. }
-            | CallOperation::StreamEnd => {
-                Answer::Now(Err(refused("there is nothing to execute here".to_owned())))
+            CallOperation::Write { mode: _, entries } => self.write(call, entries),
+            CallOperation::Create { instances, entries } => {
+                self.create(call.id, instances, entries)
             }
-        }
+            CallOperation::Delete => self.delete(call),
+            CallOperation::Proceed => {
+                if let Some(change) = self.changes.trials.promised(call.id) {
+                    self.followed.tasks.spawn(change);
+                }
+                Ok(Answer::Now(Ok(CallReply::Done)))
+            }
+            CallOperation::Execute(_) | CallOperation::Stream { .. } | CallOperation::StreamEnd => {
+                Err(refused("there is nothing to execute here".to_owned()))
+            }
+        };
+        answer.unwrap_or_else(|error| Answer::Now(Err(error)))
     }
 
     fn watch(&mut self, path: &Path, interval: Option<Duration>) {
-        self.observed.set(path, interval);
-        let observed = self.observed.interval(&Path::object(self.definition.id)).is_some();
-        self.wanted.send_replace(if observed { Wanted::Yes } else { Wanted::No });
+        self.followed.watch(path, interval);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Cellular Connectivity (10): the modems as one radio (Objects 13).
 //!
-//! It is there as soon as there is a modem, and has an instance while there is one. Timers of the network and power saving are asked of
-//! a modem by commands of its maker only, so that they are absent.
+//! It is there as soon as there is a modem, and has an instance while there is one. Timers
+//! of the network and power saving (PSM, eDRX) have no interface at ModemManager, only
+//! commands of the maker of the modem, so that they are absent.
 
 mod rest;
 
@@ -15,25 +16,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 
 use crate::content::{self, Content};
-use crate::follow::{Follower, View};
-use crate::modems::Modems;
-use crate::observed::Observed;
-use crate::source::Wanted;
+use crate::follow::{Followed, View};
+use crate::modems::{Known, Modems};
 use crate::sources::modem_manager::{self, CONTROL_ACTION, Modem};
-use crate::tasks::Tasks;
 use crate::{Answer, BusHandle, Object, ObjectMessage, bus};
 use rest::{Keeper, Record, Rest};
 
 /// The Cellular Connectivity object.
 pub struct CellularConnectivity {
-    definition: Arc<ObjectDef>,
+    followed: Followed<Radio>,
     bus: BusHandle,
-    modems: Modems,
     record: Record,
     rest: watch::Sender<Option<Rest>>,
-    observed: Observed,
-    wanted: watch::Sender<Wanted>,
-    tasks: Tasks,
 }
 
 impl CellularConnectivity {
@@ -48,38 +42,25 @@ impl CellularConnectivity {
         modems: &Modems,
         out: mpsc::Sender<ObjectMessage>,
     ) -> Self {
-        let definition = Arc::new(objects::CELLULAR_CONNECTIVITY.clone());
-        let (wanted, observed) = watch::channel(Wanted::No);
         let record = Record::new(state);
         let rest = watch::Sender::new(record.load());
-        let mut tasks = Tasks::new(out.clone());
+        let view = Radio(rest.subscribe());
+        let definition = &objects::CELLULAR_CONNECTIVITY;
+        let mut followed = Followed::new(definition, view, modems, out.clone());
         let keeper = Keeper {
             bus: bus.clone(),
             modems: modems.known(),
             record: record.clone(),
             rest: rest.clone(),
             path: path(REST),
-            out: out.clone(),
-        };
-        tasks.spawn(keeper.run());
-        let follower = Follower {
-            definition: definition.clone(),
-            view: Radio(rest.subscribe()),
-            modems: modems.known(),
-            observed,
             out,
         };
-        tasks.spawn(follower.run());
-        let (modems, observed) = (modems.clone(), Observed::default());
-        Self { definition, bus, modems, record, rest, observed, wanted, tasks }
-    }
-
-    fn contents(&self) -> Vec<(Path, Content)> {
-        Radio(self.rest.subscribe()).contents(&self.modems.known().borrow())
+        followed.tasks.spawn(keeper.run());
+        Self { followed, bus, record, rest }
     }
 
     fn write(&mut self, call: CallId, path: &Path, entries: &[Entry]) -> Answer {
-        if self.modems.known().borrow().is_empty() || path.instance_id().is_some_and(|id| id != 0) {
+        if !self.is_supported() || path.instance_id().is_some_and(|id| id != 0) {
             return Answer::Now(Err(content::not_found(path)));
         }
         let mut minutes = None;
@@ -99,12 +80,13 @@ impl CellularConnectivity {
         let Some(bus) = self.bus.connection() else {
             return Answer::Now(Err(bus::no_bus(modem_manager::NAME)));
         };
-        let modems = self.modems.known().borrow().clone();
+        let modems = self.followed.known.borrow().modems.clone();
         if before.is_none() && !modems.iter().any(|modem| modem.is_on) {
             return Answer::Now(Err(refused("no modem is on".to_owned())));
         }
-        let (record, rest, out) = (self.record.clone(), self.rest.clone(), self.tasks.out());
-        self.tasks.answer_later(call, async move {
+        let (record, rest, out) =
+            (self.record.clone(), self.rest.clone(), self.followed.tasks.out());
+        self.followed.tasks.answer_later(call, async move {
             let wanted = Rest::new(minutes, &modems, before);
             begin(&bus, &modems, wanted, record, &rest).await?;
             let _ = out.send(ObjectMessage::Changed(self::path(REST))).await;
@@ -139,21 +121,22 @@ async fn begin(
 }
 
 /// What the object makes of the modems.
+#[derive(Clone)]
 struct Radio(watch::Receiver<Option<Rest>>);
 
 impl View for Radio {
-    fn instances(&self, modems: &[Modem]) -> Vec<u16> {
-        if modems.is_empty() { Vec::new() } else { vec![0] }
+    fn instances(&self, known: &Known) -> Vec<u16> {
+        if known.modems.is_empty() { Vec::new() } else { vec![0] }
     }
 
-    fn contents(&self, modems: &[Modem]) -> Vec<(Path, Content)> {
-        if modems.is_empty() {
+    fn contents(&self, known: &Known) -> Vec<(Path, Content)> {
+        if known.modems.is_empty() {
             return Vec::new();
         }
         let minutes = self.0.borrow().as_ref().map_or(0, |rest| rest.minutes);
         let profile = |number| ObjectLink::new(objects::APN_CONNECTION_PROFILE.id, number);
-        let connected = modems.iter().flat_map(Modem::connected);
-        let mut numbers: Vec<u16> = connected.map(|bearer| bearer.number).collect();
+        let connected = known.modems.iter().flat_map(Modem::connected);
+        let mut numbers: Vec<u16> = connected.filter_map(|bearer| bearer.number).collect();
         numbers.sort_unstable();
         let links = numbers.into_iter().map(|number| Value::Objlnk(profile(number)));
         vec![
@@ -165,25 +148,21 @@ impl View for Radio {
 
 impl Object for CellularConnectivity {
     fn definition(&self) -> Arc<ObjectDef> {
-        self.definition.clone()
+        self.followed.definition.clone()
     }
 
     fn instances(&self) -> Vec<u16> {
-        Radio(self.rest.subscribe()).instances(&self.modems.known().borrow())
+        self.followed.instances()
     }
 
     fn is_supported(&self) -> bool {
-        !self.modems.known().borrow().is_empty()
+        !self.followed.known.borrow().modems.is_empty()
     }
 
     fn call(&mut self, call: &Call, _now: &Now) -> Answer {
         match &call.operation {
-            CallOperation::Read => Answer::Now(content::read(&call.path, self.contents())),
-            CallOperation::Discover => {
-                let instance = |id| Path::instance(self.definition.id, id);
-                let instances = self.instances().into_iter().map(instance);
-                Answer::Now(content::discover(&call.path, instances, self.contents()))
-            }
+            CallOperation::Read => Answer::Now(self.followed.read(&call.path)),
+            CallOperation::Discover => Answer::Now(self.followed.discover(&call.path)),
             // A Write that replaces does the same: what it leaves out cannot go.
             CallOperation::Write { mode: _, entries } => self.write(call.id, &call.path, entries),
             CallOperation::Execute(_)
@@ -198,9 +177,7 @@ impl Object for CellularConnectivity {
     }
 
     fn watch(&mut self, path: &Path, interval: Option<Duration>) {
-        self.observed.set(path, interval);
-        let observed = self.observed.interval(&Path::object(self.definition.id)).is_some();
-        self.wanted.send_replace(if observed { Wanted::Yes } else { Wanted::No });
+        self.followed.watch(path, interval);
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::bus::{ASK_TIME_LIMIT, WORK_TIME_LIMIT};
 use crate::durable::{read_record, write_record};
+use crate::modems::Known;
 use crate::sources::modem_manager::{self, Modem};
 use crate::{BusHandle, ObjectMessage};
 
@@ -95,7 +96,7 @@ impl Record {
 /// The task that lets the modems rest.
 pub(super) struct Keeper {
     pub(super) bus: BusHandle,
-    pub(super) modems: watch::Receiver<Vec<Modem>>,
+    pub(super) modems: watch::Receiver<Known>,
     pub(super) record: Record,
     /// The rest that is under way.
     pub(super) rest: watch::Sender<Option<Rest>>,
@@ -143,7 +144,7 @@ impl Keeper {
 
     async fn switch_off(&self, rest: &Rest) {
         let Some(bus) = self.bus.connection() else { return };
-        let modems = self.modems.borrow().clone();
+        let modems = self.modems.borrow().modems.clone();
         for modem in modems.iter().filter(|modem| modem.is_on) {
             match timeout(WORK_TIME_LIMIT, modem_manager::enable(&bus, modem, false)).await {
                 Ok(Ok(())) => {
@@ -157,8 +158,8 @@ impl Keeper {
 
     /// True if it is done.
     async fn switch_on(&mut self, rest: &Rest) -> bool {
-        let known = self.modems.wait_for(|modems| !modems.is_empty()).await;
-        let Ok(modems) = known.map(|known| known.clone()) else {
+        let known = self.modems.wait_for(|known| !known.modems.is_empty()).await;
+        let Ok(modems) = known.map(|known| known.modems.clone()) else {
             return std::future::pending().await;
         };
         let bus = self.bus.connected().await;

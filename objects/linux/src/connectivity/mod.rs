@@ -68,7 +68,7 @@ impl ConnectivityMonitoring {
         if path.instance_id().is_some_and(|id| id != 0) {
             return Vec::new();
         }
-        let contents = self.looks.contents(&self.modems.known().borrow());
+        let contents = self.looks.contents(&self.modems.known().borrow().modems);
         let contents = contents.into_iter().map(|(id, content)| (resource::path(id), content));
         contents.filter(|(at, _)| at.contains(path) || path.contains(at)).collect()
     }

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::measure::Contents;
 use super::{Looks, resource};
 use crate::ObjectMessage;
+use crate::modems::Known;
 use crate::observed::at;
 use crate::source::{Source, Wanted};
-use crate::sources::modem_manager::Modem;
 use crate::sources::network::NetworkWatch;
 
 /// What of the object is observed.
@@ -29,7 +29,7 @@ pub(super) struct Watched {
 /// The task that watches.
 pub(super) struct Watcher {
     pub(super) looks: Arc<Looks>,
-    pub(super) modems: watch::Receiver<Vec<Modem>>,
+    pub(super) modems: watch::Receiver<Known>,
     pub(super) watched: watch::Receiver<Watched>,
     pub(super) out: mpsc::Sender<ObjectMessage>,
 }
@@ -85,7 +85,7 @@ impl Watcher {
     }
 
     fn look(&mut self) -> Contents {
-        let modems = self.modems.borrow_and_update().clone();
+        let modems = self.modems.borrow_and_update().modems.clone();
         self.looks.contents(&modems)
     }
 }

@@ -96,7 +96,7 @@ async fn connect(
             None
         }
         By::Profile(path) => {
-            let profile = manager::profile(bus, path, &[SECURITY, EAP]).await;
+            let profile = manager::profile(bus, path.as_str(), &[SECURITY, EAP]).await;
             let mut profile = profile.map_err(refusal(PROFILE_ACTION))?;
             wanted.network.change(&mut profile)?;
             Some((path, profile))
@@ -104,7 +104,7 @@ async fn connect(
     };
     let written = async {
         if let Some((path, profile)) = &changed {
-            manager::update(bus, path, profile).await.map_err(refusal(PROFILE_ACTION))?;
+            manager::update(bus, path.as_str(), profile).await.map_err(refusal(PROFILE_ACTION))?;
         }
         if wanted.radio == Some(true) && !wlan.radio {
             manager::set_radio(bus, true).await.map_err(refusal(RADIO_ACTION))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lwm2m_engine::{Call, CallId, CallOperation, CallReply, CallResult};
 use lwm2m_model::{Code, Entry, Now, Value, WriteMode};
 use lwm2m_objects::{
-    ApnProfiles, BusHandle, CellularConnectivity, Modems, ObjectHost, ObjectMessage,
+    ApnProfiles, BusHandle, CellularConnectivity, Modems, ObjectHost, ObjectMessage, Reached,
 };
 use lwm2m_test_bus::{Bus, ModemManager};
 use tempfile::TempDir;
@@ -19,23 +19,25 @@ use zbus::{Connection, Variant};
 use crate::{PATIENCE, changed, ip, own_network};
 
 /// A device with a bus and ModemManager, into which the test plugs the modem.
-struct Lab {
-    service: ModemManager,
-    host: ObjectHost,
+pub(crate) struct Lab {
+    pub(crate) service: ModemManager,
+    pub(crate) host: ObjectHost,
+    pub(crate) reached: Reached,
     supply: watch::Sender<Option<Connection>>,
     state: TempDir,
-    bus: Bus,
+    pub(crate) bus: Bus,
 }
 
 impl Lab {
     /// `None`, and a line that says so, without dbus-daemon.
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let bus = Bus::start()?;
         let service = ModemManager::start(bus.address()).await;
         let state = tempfile::tempdir().unwrap();
         let connection = zbus::connection::Builder::address(bus.address()).build().await.unwrap();
-        let (supply, host) = agent(state.path(), connection);
-        Some(Self { service, host, supply, state, bus })
+        let reached = Reached::default();
+        let (supply, host) = agent(state.path(), connection, &reached);
+        Some(Self { service, host, reached, supply, state, bus })
     }
 
     async fn plug_in(&mut self) {
@@ -44,9 +46,9 @@ impl Lab {
     }
 
     /// Ends the agent and starts it again.
-    async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         let connection = zbus::connection::Builder::address(self.bus.address()).build().await;
-        (self.supply, self.host) = agent(self.state.path(), connection.unwrap());
+        (self.supply, self.host) = agent(self.state.path(), connection.unwrap(), &self.reached);
     }
 
     /// Waits until both objects have told these instances.
@@ -60,7 +62,7 @@ impl Lab {
         }
     }
 
-    async fn call(&mut self, path: &str, operation: CallOperation) -> CallResult {
+    pub(crate) async fn call(&mut self, path: &str, operation: CallOperation) -> CallResult {
         let path = path.parse().unwrap();
         let call = Call { id: CallId(1), path, operation, server: Some(101) };
         if let Some(result) = self.host.call(&call) {
@@ -74,7 +76,7 @@ impl Lab {
         }
     }
 
-    async fn read(&mut self, path: &str) -> Vec<(String, String)> {
+    pub(crate) async fn read(&mut self, path: &str) -> Vec<(String, String)> {
         match self.call(path, CallOperation::Read).await {
             Ok(CallReply::Entries(entries)) => {
                 let text =
@@ -85,13 +87,13 @@ impl Lab {
         }
     }
 
-    async fn write(&mut self, path: &str, value: Value) -> CallResult {
+    pub(crate) async fn write(&mut self, path: &str, value: Value) -> CallResult {
         let entries = vec![Entry::new(path.parse().unwrap(), value)];
         self.call(path, CallOperation::Write { mode: WriteMode::Partial, entries }).await
     }
 
     /// Why a Write is refused with 4.05.
-    async fn refusal(&mut self, path: &str, value: Value) -> String {
+    pub(crate) async fn refusal(&mut self, path: &str, value: Value) -> String {
         let refused = self.write(path, value).await.expect_err(path);
         assert_eq!(refused.code, Code::METHOD_NOT_ALLOWED, "{path}: {}", refused.reason);
         refused.reason.into_owned()
@@ -108,23 +110,24 @@ impl Lab {
 fn agent(
     state: &FilePath,
     connection: Connection,
+    reached: &Reached,
 ) -> (watch::Sender<Option<Connection>>, ObjectHost) {
     let mut host = ObjectHost::new(Now::default);
     let (supply, bus) = BusHandle::channel();
     let modems = Modems::new(bus.clone());
     let out = host.sender();
     host.add(Box::new(CellularConnectivity::new(state, bus.clone(), &modems, out)));
-    host.add(Box::new(ApnProfiles::new(bus, &modems, host.sender())));
+    host.add(Box::new(ApnProfiles::new(bus, &modems, reached.clone(), host.sender())));
     supply.send_replace(Some(connection));
     (supply, host)
 }
 
 /// The instances of object 11.
-fn profiles(host: &ObjectHost) -> Vec<u16> {
+pub(crate) fn profiles(host: &ObjectHost) -> Vec<u16> {
     host.objects().last().map(|(_, instances, _)| instances).unwrap_or_default()
 }
 
-fn rows(rows: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn rows(rows: &[(&str, &str)]) -> Vec<(String, String)> {
     rows.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect()
 }
 

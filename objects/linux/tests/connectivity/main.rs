@@ -3,6 +3,7 @@
 //! A namespace belongs to a thread here, so the test makes it in the thread that
 //! looks; `ip` inherits it.
 
+mod apn;
 mod cellular;
 mod modem;
 

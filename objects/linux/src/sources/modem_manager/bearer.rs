@@ -10,8 +10,9 @@ use super::{Properties, text, value};
 pub(crate) struct Bearer {
     /// Its object on the bus.
     pub(crate) path: String,
-    /// Its number, as long as it is there.
-    pub(crate) number: u16,
+    /// Its number as an instance, or that of its profile, as long as it is there; a bearer
+    /// that is left over has none.
+    pub(crate) number: Option<u16>,
     /// Whether it is connected.
     pub(crate) is_connected: bool,
     /// The network interface of a bearer that is connected.
@@ -67,7 +68,7 @@ impl Bearer {
         let error: Option<(String, String)> = value(properties, "ConnectionError");
         Self {
             path: path.to_owned(),
-            number: 0,
+            number: None,
             is_connected,
             link: text(properties, "Interface").filter(|_| is_connected),
             profile: text(&settings, "profile-name"),

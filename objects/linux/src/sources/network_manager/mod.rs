@@ -1,5 +1,7 @@
-//! WLANs and their profiles as NetworkManager has them (its D-Bus interface, from version
-//! 1.12 on); never asked so that it is started.
+//! WLANs, modems and their profiles as NetworkManager has them (its D-Bus interface, from
+//! version 1.12 on, but for new profiles); never asked so that it is started.
+
+pub(crate) mod mobile;
 
 use std::collections::HashMap;
 
@@ -159,7 +161,7 @@ pub(crate) async fn changes(bus: &Connection, interface: &str) -> zbus::Result<M
     MessageStream::for_match_rule(rule, bus, None).await
 }
 
-/// True if a signal of [`changes`] concerns what [`wlans`] tells: scans and bit rates come
+/// True if a signal of [`changes`] concerns what is told here: scans and bit rates come
 /// every few seconds and do not.
 pub(crate) fn is_news(signal: &Message) -> bool {
     let body = signal.body();
@@ -188,14 +190,13 @@ pub(crate) async fn set_radio(bus: &Connection, is_on: bool) -> zbus::Result<()>
 /// change is lost.
 pub(crate) async fn profile(
     bus: &Connection,
-    path: &OwnedObjectPath,
+    path: &str,
     sections: &[&str],
 ) -> zbus::Result<Profile> {
     let mut profile = settings(bus, path).await?;
     for section in sections {
         let Some(settings) = profile.get_mut(*section) else { continue };
-        let asked =
-            bus.call_method(Some(NAME), path.as_str(), Some(PROFILE), "GetSecrets", section);
+        let asked = bus.call_method(Some(NAME), path, Some(PROFILE), "GetSecrets", section);
         let mut secrets: Profile = match asked.await {
             Ok(reply) => reply.body().deserialize()?,
             // So it says that it has none, and knows nobody who has.
@@ -210,19 +211,15 @@ pub(crate) async fn profile(
 }
 
 /// A profile without its secrets.
-async fn settings(bus: &Connection, path: &OwnedObjectPath) -> zbus::Result<Profile> {
-    let asked = bus.call_method(Some(NAME), path.as_str(), Some(PROFILE), "GetSettings", &());
+async fn settings(bus: &Connection, path: &str) -> zbus::Result<Profile> {
+    let asked = bus.call_method(Some(NAME), path, Some(PROFILE), "GetSettings", &());
     asked.await?.body().deserialize()
 }
 
 /// Writes a profile; the connection goes on with the one before until it is activated.
-pub(crate) async fn update(
-    bus: &Connection,
-    path: &OwnedObjectPath,
-    profile: &Profile,
-) -> zbus::Result<()> {
+pub(crate) async fn update(bus: &Connection, path: &str, profile: &Profile) -> zbus::Result<()> {
     let body = (profile, TO_DISK, Properties::new());
-    bus.call_method(Some(NAME), path.as_str(), Some(PROFILE), "Update2", &body).await.map(drop)
+    bus.call_method(Some(NAME), path, Some(PROFILE), "Update2", &body).await.map(drop)
 }
 
 /// Connects a device anew by a profile; the connection.
@@ -246,6 +243,25 @@ pub(crate) async fn add_and_activate(
     let called = bus.call_method(Some(NAME), PATH, Some(NAME), "AddAndActivateConnection", &body);
     let (_, active): (OwnedObjectPath, OwnedObjectPath) = called.await?.body().deserialize()?;
     Ok(active)
+}
+
+/// Disconnects what is connected.
+pub(crate) async fn deactivate(bus: &Connection, active: &OwnedObjectPath) -> zbus::Result<()> {
+    bus.call_method(Some(NAME), PATH, Some(NAME), "DeactivateConnection", active).await.map(drop)
+}
+
+/// Adds a profile (version 1.20); its object.
+pub(crate) async fn add(bus: &Connection, profile: &Profile) -> zbus::Result<OwnedObjectPath> {
+    let body = (profile, TO_DISK, Properties::new());
+    let called =
+        bus.call_method(Some(NAME), SETTINGS, Some(SETTINGS_NAME), "AddConnection2", &body);
+    let (path, _): (OwnedObjectPath, Properties) = called.await?.body().deserialize()?;
+    Ok(path)
+}
+
+/// Removes a profile, and disconnects what is connected by it.
+pub(crate) async fn delete(bus: &Connection, profile: &str) -> zbus::Result<()> {
+    bus.call_method(Some(NAME), profile, Some(PROFILE), "Delete", &()).await.map(drop)
 }
 
 /// Notes how a device is connected: NetworkManager brings it back to that after `seconds`,
@@ -279,6 +295,8 @@ pub(crate) const WIRELESS: &str = "org.freedesktop.NetworkManager.Device.Wireles
 const POINT: &str = "org.freedesktop.NetworkManager.AccessPoint";
 const ACTIVE: &str = "org.freedesktop.NetworkManager.Connection.Active";
 const PROFILE: &str = "org.freedesktop.NetworkManager.Settings.Connection";
+const SETTINGS: &str = "/org/freedesktop/NetworkManager/Settings";
+const SETTINGS_NAME: &str = "org.freedesktop.NetworkManager.Settings";
 const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
 /// Where its objects are listed.
 const ROOT: &str = "/org/freedesktop";
@@ -288,9 +306,9 @@ const NOTHING: &str = "/";
 const NO_SECRETS: &str = ".AgentManager.NoSecrets";
 /// The polkit action of [`set_radio`].
 pub(crate) const RADIO_ACTION: &str = "org.freedesktop.NetworkManager.enable-disable-wifi";
-/// The polkit action of [`profile`] with keys and of [`update`].
+/// The polkit action of [`profile`] with secrets, [`update`], [`add`] and [`delete`].
 pub(crate) const PROFILE_ACTION: &str = "org.freedesktop.NetworkManager.settings.modify.system";
-/// The polkit action of [`activate`].
+/// The polkit action of [`activate`] and [`deactivate`].
 pub(crate) const CONTROL_ACTION: &str = "org.freedesktop.NetworkManager.network-control";
 /// The polkit action of [`checkpoint`].
 pub(crate) const CHECKPOINT_ACTION: &str = "org.freedesktop.NetworkManager.checkpoint-rollback";
@@ -309,14 +327,16 @@ const TO_DISK: u32 = 1;
 /// NM_CHECKPOINT_CREATE_FLAG_DELETE_NEW_CONNECTIONS.
 const DELETE_NEW_CONNECTIONS: u32 = 2;
 /// Properties that become values, or lead to others.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 11] = [
     "ActiveAccessPoint",
     "ActiveConnection",
     "Devices",
     "HwAddress",
     "Interface",
+    "IpInterface",
     "Mode",
     "State",
+    "Udi",
     "WirelessEnabled",
     "WirelessHardwareEnabled",
 ];
