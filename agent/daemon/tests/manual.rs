@@ -52,6 +52,7 @@ fn the_limits_of_the_manual_are_those_of_the_code() {
             format!("{} s", coap.exchange_lifetime().as_secs()),
         ),
         ("Values in one payload", lwm2m_codec::MAX_RECORDS.to_string()),
+        ("Profiles of mobile connections (11)", lwm2m_objects::MAX_APN_PROFILES.to_string()),
         ("Nesting of a payload", format!("{} levels", lwm2m_codec::MAX_DEPTH)),
         (
             "Notifications stored for an observation",

@@ -54,6 +54,7 @@ pub use modems::Modems;
 pub use object::{Answer, Object, ObjectMessage};
 pub use roots::Roots;
 pub use sensors::sensors;
+pub use sources::network_manager::mobile::MAX_MOBILES as MAX_APN_PROFILES;
 pub use sources::systemd1::{UnitCause, UnitFailure, is_instance_name, run_unit};
 pub use statistics::ConnectivityStatistics;
 pub use trial::Reached;

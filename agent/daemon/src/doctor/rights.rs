@@ -168,7 +168,7 @@ const RIGHTS: [Right; 3] = [
     },
     Right {
         of_service: Some("org.freedesktop.NetworkManager"),
-        what: "change a WLAN",
+        what: "change WLANs and mobile connections",
         actions: &[
             "org.freedesktop.NetworkManager.enable-disable-wifi",
             "org.freedesktop.NetworkManager.network-control",

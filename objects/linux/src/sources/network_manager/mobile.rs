@@ -223,7 +223,7 @@ const DEACTIVATING: u32 = 110;
 /// Profiles that are looked at, of all types.
 const MAX_PROFILES: usize = 256;
 /// Profiles of mobile connections.
-pub(crate) const MAX_MOBILES: usize = 16;
+pub const MAX_MOBILES: usize = 16;
 /// Modems.
 const MAX_CARRIERS: usize = 8;
 
