@@ -265,21 +265,28 @@ impl fmt::Debug for Plan {
     }
 }
 
-/// Writes below a new checkpoint of a device; what cannot be written leaves nothing.
+/// Writes a profile below a new checkpoint of a device, and what belongs to it. If the
+/// profile is refused nothing has changed, and going back would only disconnect the device
+/// for a while.
 pub(crate) async fn below_checkpoint(
     bus: &Connection,
     device: &OwnedObjectPath,
-    written: impl Future<Output = Result<(), RequestError>>,
+    profile: impl Future<Output = Result<(), RequestError>>,
+    rest: impl Future<Output = Result<(), RequestError>>,
 ) -> Result<OwnedObjectPath, RequestError> {
     let checkpoint = manager::checkpoint(bus, device, TRIAL.as_secs() as u32).await;
     let checkpoint = checkpoint.map_err(refusal(CHECKPOINT_ACTION))?;
-    match written.await {
-        Ok(()) => Ok(checkpoint),
-        Err(error) => {
-            roll_back(bus, &checkpoint).await;
-            Err(error)
+    if let Err(error) = profile.await {
+        if let Err(error) = manager::keep(bus, &checkpoint).await {
+            tracing::warn!(%error, "NetworkManager goes back without need when its time is over");
         }
+        return Err(error);
     }
+    if let Err(error) = rest.await {
+        roll_back(bus, &checkpoint).await;
+        return Err(error);
+    }
+    Ok(checkpoint)
 }
 
 async fn roll_back(bus: &Connection, checkpoint: &OwnedObjectPath) {

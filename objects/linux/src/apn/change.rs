@@ -38,62 +38,43 @@ impl Changes {
             (known.carriers.iter().find(is_by).cloned(), choose(&known, &mobile))
         };
         let (is_new, is_active) = (wanted.access != Access::default(), before.is_some());
-        let write = self.write(&bus, &mobile, &wanted);
-        let (carrier, undo, work): (_, _, Work) =
-            match (wanted.enabled.unwrap_or(is_active), before) {
-                // Nothing has to be connected, or is so already.
-                (false, None) => return write.await,
-                (true, Some(_)) if !is_new => return write.await,
-                (true, _) => {
-                    let carrier = at.ok_or_else(|| {
-                        let reason = "NetworkManager has no modem that could be connected";
-                        RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
-                    })?;
-                    permitted(&bus, CONTROL_ACTION).await?;
-                    let written = async { write.await.map(drop) };
-                    let checkpoint = trial::below_checkpoint(&bus, &carrier.device, written);
-                    let undo = Undo::RollBack(checkpoint.await?);
-                    let work = self.clone().connect(carrier.clone(), mobile.path.clone());
-                    (carrier, undo, Box::pin(work))
-                }
-                (false, Some(carrier)) if way(&carrier) == Way::Through => {
-                    permitted(&bus, CONTROL_ACTION).await?;
-                    let written = async { write.await.map(drop) };
-                    let checkpoint = trial::below_checkpoint(&bus, &carrier.device, written);
-                    let undo = Undo::RollBack(checkpoint.await?);
-                    (carrier.clone(), undo, Box::pin(self.clone().disconnect(carrier)))
-                }
-                (false, Some(carrier)) => {
-                    permitted(&bus, CONTROL_ACTION).await?;
-                    write.await?;
-                    if let Some(active) = &carrier.state.active {
-                        let ended = manager::deactivate(&bus, active).await;
-                        ended.map_err(refusal(CONTROL_ACTION))?;
-                    }
-                    return Ok(CallReply::Done);
-                }
-            };
+        let to = wanted.enabled.unwrap_or(is_active);
+        let carrier = match before {
+            Some(carrier) if !to || is_new => carrier,
+            None if to => at.ok_or_else(|| {
+                let reason = "NetworkManager has no modem that could be connected";
+                RequestError::new(Code::METHOD_NOT_ALLOWED, reason)
+            })?,
+            // Nothing has to be connected or disconnected.
+            Some(_) | None => {
+                let profile = changed(&bus, &mobile, &wanted).await?;
+                write(&bus, &mobile, profile.as_ref()).await?;
+                complete(&bus, &mobile, &wanted, profile.as_ref()).await?;
+                return Ok(CallReply::Done);
+            }
+        };
+        permitted(&bus, CONTROL_ACTION).await?;
+        let profile = changed(&bus, &mobile, &wanted).await?;
+        let written = write(&bus, &mobile, profile.as_ref());
+        let rest = complete(&bus, &mobile, &wanted, profile.as_ref());
         let way = way(&carrier);
-        begun.promise(call, Plan { name: carrier.name, way, undo, work });
-        Ok(CallReply::AfterAnswer)
-    }
-
-    async fn write(&self, bus: &Connection, mobile: &Mobile, wanted: &Wanted) -> CallResult {
-        // All it says of itself stands already.
-        let is_same = wanted.enabled.is_none_or(|to| to == mobile.autoconnect);
-        if wanted.name.is_none() && is_same && wanted.access == Access::default() {
+        if !to && way == Way::Elsewhere {
+            written.await?;
+            rest.await?;
+            if let Some(active) = &carrier.state.active {
+                let ended = manager::deactivate(&bus, active).await;
+                ended.map_err(refusal(CONTROL_ACTION))?;
+            }
             return Ok(CallReply::Done);
         }
-        let profile = manager::profile(bus, &mobile.path, &[GSM]).await;
-        let mut profile = profile.map_err(refusal(PROFILE_ACTION))?;
-        wanted.change(&mut profile)?;
-        manager::update(bus, &mobile.path, &profile).await.map_err(refusal(PROFILE_ACTION))?;
-        if wanted.access.is_automatic() {
-            // The secret that was left out was put back, and with it the choice of the
-            // device taken away (NetworkManager 1.42); now there is none any more.
-            manager::update(bus, &mobile.path, &profile).await.map_err(refusal(PROFILE_ACTION))?;
-        }
-        Ok(CallReply::Done)
+        let checkpoint = trial::below_checkpoint(&bus, &carrier.device, written, rest).await?;
+        let (name, undo) = (carrier.name.clone(), Undo::RollBack(checkpoint));
+        let work: Work = match to {
+            true => Box::pin(self.connect(carrier, mobile.path)),
+            false => Box::pin(self.disconnect(carrier)),
+        };
+        begun.promise(call, Plan { name, way, undo, work });
+        Ok(CallReply::AfterAnswer)
     }
 
     async fn connect(self, carrier: Carrier, profile: String) -> Result<Way, String> {
@@ -151,6 +132,45 @@ impl Changes {
         let _ = timeout(NEWS_TIME_LIMIT, self.known.wait_for(is_gone)).await;
         Ok(CallReply::Done)
     }
+}
+
+/// The profile as it is to be; `None` if all it says stands already.
+async fn changed(
+    bus: &Connection,
+    mobile: &Mobile,
+    wanted: &Wanted,
+) -> Result<Option<Profile>, RequestError> {
+    let is_same = wanted.enabled.is_none_or(|to| to == mobile.autoconnect);
+    if wanted.name.is_none() && is_same && wanted.access == Access::default() {
+        return Ok(None);
+    }
+    let profile = manager::profile(bus, &mobile.path, &[GSM]).await;
+    let mut profile = profile.map_err(refusal(PROFILE_ACTION))?;
+    wanted.change(&mut profile)?;
+    Ok(Some(profile))
+}
+
+async fn write(
+    bus: &Connection,
+    mobile: &Mobile,
+    profile: Option<&Profile>,
+) -> Result<(), RequestError> {
+    let Some(profile) = profile else { return Ok(()) };
+    manager::update(bus, &mobile.path, profile).await.map_err(refusal(PROFILE_ACTION))
+}
+
+/// A secret that was left out is put back, and with it the choice of the device taken away
+/// (NetworkManager 1.42); when it is written once more there is none.
+async fn complete(
+    bus: &Connection,
+    mobile: &Mobile,
+    wanted: &Wanted,
+    profile: Option<&Profile>,
+) -> Result<(), RequestError> {
+    if !wanted.access.is_automatic() {
+        return Ok(());
+    }
+    write(bus, mobile, profile).await
 }
 
 /// The modem that is to be connected by a profile: the one that is, else one that is free,

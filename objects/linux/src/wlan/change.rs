@@ -103,14 +103,15 @@ async fn connect(
         }
     };
     let written = async {
-        if let Some((path, profile)) = &changed {
-            manager::update(bus, path.as_str(), profile).await.map_err(refusal(PROFILE_ACTION))?;
-        }
-        if wanted.radio == Some(true) && !wlan.radio {
-            manager::set_radio(bus, true).await.map_err(refusal(RADIO_ACTION))?;
-        }
-        Ok(())
+        let Some((path, profile)) = &changed else { return Ok(()) };
+        manager::update(bus, path.as_str(), profile).await.map_err(refusal(PROFILE_ACTION))
     };
-    let checkpoint = trial::below_checkpoint(bus, &wlan.device, written).await?;
+    let radio = async {
+        if wanted.radio != Some(true) || wlan.radio {
+            return Ok(());
+        }
+        manager::set_radio(bus, true).await.map_err(refusal(RADIO_ACTION))
+    };
+    let checkpoint = trial::below_checkpoint(bus, &wlan.device, written, radio).await?;
     Ok((checkpoint, by))
 }
