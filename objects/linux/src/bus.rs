@@ -160,8 +160,16 @@ pub(crate) fn refusal(error: &zbus::Error, service: &str, action: &str) -> Reque
 pub(crate) fn not_granted(service: &str, action: &str) -> RequestError {
     RequestError::new(
         Code::METHOD_NOT_ALLOWED,
-        format!("{service} denies access: the polkit action {action} is needed"),
+        format!("{service} denies access: {}", needed(action)),
     )
+}
+
+/// What is missing where polkit denies an action, and which of the rules that come with
+/// the agent is about it.
+pub(crate) fn needed(action: &str) -> String {
+    let rules = RULES.iter().find(|(start, _)| action.starts_with(start));
+    let rules = rules.map_or_else(String::new, |(_, rules)| format!(" (see {rules})"));
+    format!("the polkit action {action} is needed{rules}")
 }
 
 /// The refusal for want of the bus.
@@ -180,6 +188,13 @@ const DENIALS: [&str; 6] = [
     "NotAuthorized",
     "Unauthorized",
     "PermissionDenied",
+];
+/// Which file of `systemd/polkit-1/rules.d` grants the actions that begin so.
+const RULES: [(&str, &str); 4] = [
+    ("org.freedesktop.login1.", "lwm2md-power.rules"),
+    ("org.freedesktop.timedate1.", "lwm2md-clock.rules"),
+    ("org.freedesktop.ModemManager1.", "lwm2md-modem.rules"),
+    ("org.freedesktop.NetworkManager.", "lwm2md-wlan.rules"),
 ];
 /// Gives up on a service that does not answer a question asked in passing.
 pub(crate) const ASK_TIME_LIMIT: Duration = Duration::from_secs(3);

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, MessageStream};
 
-use crate::bus::{ASK_TIME_LIMIT, BusHandle, error_name, is_denied, next_message};
+use crate::bus::{ASK_TIME_LIMIT, BusHandle, error_name, is_denied, needed, next_message};
 use crate::slots::Slots;
 use crate::sources::modem_manager::{self, Bearer, CONTROL_ACTION, Modem};
 use crate::sources::network_manager::mobile::{self, Carrier, Mobile, Profiles};
@@ -197,9 +197,8 @@ impl Meters {
                 Ok(Ok(())) => drop(self.ours.insert(modem.path.clone())),
                 Ok(Err(error)) => {
                     if error_name(&error).is_some_and(|name| is_denied(&name)) {
-                        tracing::warn!(
-                            "the signal of the modem takes the polkit action {CONTROL_ACTION}"
-                        );
+                        let needed = needed(CONTROL_ACTION);
+                        tracing::warn!("the signal of the modem is not measured: {needed}");
                     } else {
                         tracing::debug!(%error, "the signal of the modem is not measured");
                     }

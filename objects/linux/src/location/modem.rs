@@ -13,10 +13,10 @@ use zbus::{Connection, MessageStream};
 use super::fix::{Fix, Motion};
 use super::nmea::{self, Report};
 use super::track::{Gone, Track};
-use crate::bus::{ASK_TIME_LIMIT, BusHandle, error_name, is_denied, next_message};
+use crate::bus::{ASK_TIME_LIMIT, BusHandle, error_name, is_denied, needed, next_message};
 use crate::source::Wanted;
 use crate::sources::modem_manager::receiver::{GPS_NMEA, GPS_RAW, News, Receiver};
-use crate::sources::modem_manager::{self, LOCATION_ACTION, Location};
+use crate::sources::modem_manager::{self, CONTROL_ACTION, Location};
 use crate::sources::properties::{self, Properties, value};
 
 /// Measures until the object is gone.
@@ -98,7 +98,7 @@ impl Modem {
             let switched = timeout(ASK_TIME_LIMIT, on.set_up(bus)).await;
             if let Ok(Err(error)) = switched {
                 if error_name(&error).is_some_and(|name| is_denied(&name)) {
-                    self.warn(RIGHT, &format!("it takes the polkit action {LOCATION_ACTION}"));
+                    self.warn(RIGHT, &needed(CONTROL_ACTION));
                 } else {
                     // Such as a modem that is switched off; its State tells when it is on.
                     tracing::debug!(%error, "the receiver of the modem cannot be switched on");

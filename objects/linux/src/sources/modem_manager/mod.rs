@@ -12,6 +12,7 @@ use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream, OwnedObjectPath, OwnedVariant};
 
 use super::properties::{self, Properties, text, value};
+use crate::bus;
 pub(crate) use bearer::{Address, Bearer};
 
 /// What is known of a modem. What it does not tell is `None`.
@@ -101,19 +102,20 @@ async fn managed(bus: &Connection) -> zbus::Result<Vec<(String, Interfaces)>> {
 
 /// Asks for the cell where the property does not hold it: as long as the signals of the
 /// location are off, it is empty.
-async fn complete(bus: &Connection, path: &str, location: &mut Properties) {
+async fn complete(connection: &Connection, path: &str, location: &mut Properties) {
     let known: Location = value(location, "Location").unwrap_or_default();
     let enabled: u32 = value(location, "Enabled").unwrap_or_default();
     if known.contains_key(&LAC_AND_CELL) || enabled & LAC_AND_CELL == 0 {
         return;
     }
-    match get_location(bus, path).await {
+    match get_location(connection, path).await {
         Ok(known) => {
             let known = zbus::Variant::from(known);
             location.extend(OwnedVariant::try_from(known).map(|known| ("Location".into(), known)));
         }
         Err(error) => {
-            tracing::debug!(%error, "the cell needs the polkit action {LOCATION_ACTION}");
+            let needed = bus::needed(LOCATION_ACTION);
+            tracing::debug!(%error, "the cell is not told: {needed}");
         }
     }
 }
@@ -265,9 +267,9 @@ const MODEM_3GPP: &str = "org.freedesktop.ModemManager1.Modem.Modem3gpp";
 const SIGNAL: &str = "org.freedesktop.ModemManager1.Modem.Signal";
 pub(crate) const LOCATION: &str = "org.freedesktop.ModemManager1.Modem.Location";
 pub(crate) const BEARER: &str = "org.freedesktop.ModemManager1.Bearer";
-/// The polkit action for all questions of the place.
+/// The polkit action of [`get_location`].
 pub(crate) const LOCATION_ACTION: &str = "org.freedesktop.ModemManager1.Location";
-/// The polkit action for what changes a modem.
+/// The polkit action for what changes a modem, its receiver of satellites too.
 pub(crate) const CONTROL_ACTION: &str = "org.freedesktop.ModemManager1.Device.Control";
 /// MM_MODEM_STATE_ENABLED; what is above it is on, too.
 const ENABLED: i32 = 6;

@@ -49,7 +49,7 @@ impl Receiver {
     }
 
     /// Brings the modem to this state; takes the polkit action
-    /// [`LOCATION_ACTION`](super::LOCATION_ACTION).
+    /// [`CONTROL_ACTION`](super::CONTROL_ACTION), and not that of the place.
     pub(crate) async fn set_up(&self, bus: &Connection) -> zbus::Result<()> {
         let (path, arguments) = (self.path.as_str(), (self.enabled, self.signals));
         bus.call_method(Some(NAME), path, Some(LOCATION), "Setup", &arguments).await?;
