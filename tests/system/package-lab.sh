@@ -17,6 +17,9 @@
 #       prints goes to the file CONSOLE. It shares the network of `inside`.
 #   package-lab.sh exec ROOT COMMAND [ARGS...]
 #       run a command of root in the running system
+#   package-lab.sh leader ROOT
+#       its first process, as this machine counts: what is below /proc/PROCESS/root is
+#       what the system sees
 #
 # It works where the host has no systemd and where /sys/fs/cgroup is of version 1. The
 # controllers that are bound there are missing then: MemoryMax= has no effect.
@@ -35,7 +38,7 @@ check() {
 
 PACKAGES=systemd,systemd-sysv,dbus,tzdata
 # What apt has to find for lwm2md and for what it recommends, and services that it asks.
-CACHED=(libsqlite3-0 libssl3 polkitd gpsd network-manager)
+CACHED=(libsqlite3-0 libssl3 polkitd gpsd network-manager modemmanager rauc rauc-service)
 
 base() { # FILE
 	[[ ! -f $1 || ${BASH_SOURCE[0]} -nt $1 ]] || return 0
@@ -126,5 +129,6 @@ inside:[1-9]*) inside "$@" ;;
 root:2) root "$@" ;;
 boot:2) boot "$@" ;;
 exec:[2-9]*) run "$@" ;;
+leader:1) leader "$@" ;;
 *) sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed '$d; s/^# \{0,1\}//'; exit 2 ;;
 esac

@@ -36,7 +36,16 @@ struct State {
     managed: String,
     methods: HashMap<String, Method>,
     refused: HashMap<String, &'static str>,
+    guarded: HashMap<String, Guard>,
     calls: Vec<String>,
+}
+
+/// What polkit has to grant to who calls a method.
+#[derive(Clone, Copy)]
+struct Guard {
+    action: &'static str,
+    /// The name of the error for those who are not granted it.
+    error: &'static str,
 }
 
 impl Double {
@@ -133,6 +142,12 @@ impl Double {
         };
     }
 
+    /// Has the polkit of the bus decide who may call a method, as the service itself does;
+    /// others are answered this error, and the method is not called.
+    pub fn guard(&self, method: &str, action: &'static str, error: &'static str) {
+        self.state().guarded.insert(method.into(), Guard { action, error });
+    }
+
     /// The methods that were called, questions for properties and objects aside, each
     /// after the path and with arguments that are texts, numbers or switches.
     pub fn calls(&self) -> Vec<String> {
@@ -161,7 +176,11 @@ async fn serve(connection: Connection, mut calls: MessageStream, state: Arc<Mute
         if call.message_type() != Type::MethodCall {
             continue;
         }
-        let answer = state.lock().unwrap().answer(&call);
+        let guard = state.lock().unwrap().guard_of(&call);
+        let answer = match guard {
+            Some(guard) if !is_granted(&connection, &call, guard.action).await => Err(guard.error),
+            Some(_) | None => state.lock().unwrap().answer(&call),
+        };
         let (answer, news) = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -173,6 +192,22 @@ async fn serve(connection: Connection, mut calls: MessageStream, state: Arc<Mute
         let _ = connection.send(&answer).await;
         let _ = tell(&connection, news).await;
     }
+}
+
+/// Asks polkit about who calls, without a question to anybody.
+async fn is_granted(connection: &Connection, call: &Message, action: &str) -> bool {
+    let header = call.header();
+    let Some(sender) = header.sender() else { return false };
+    let name = HashMap::from([("name", Variant::from(sender.as_str()))]);
+    let (details, no_cancellation) = (HashMap::<&str, &str>::new(), "");
+    let body = (("system-bus-name", name), action, details, 0_u32, no_cancellation);
+    let interface = Some("org.freedesktop.PolicyKit1.Authority");
+    let path = "/org/freedesktop/PolicyKit1/Authority";
+    let asked = connection.call_method(Some(POLKIT), path, interface, "CheckAuthorization", &body);
+    let reply = asked.await;
+    let reply = reply.unwrap_or_else(|error| panic!("polkit is asked for {action}: {error}"));
+    let result: ((bool, bool, HashMap<String, String>),) = reply.body().deserialize().unwrap();
+    result.0.0
 }
 
 async fn tell(connection: &Connection, news: News) -> zbus::Result<()> {
@@ -187,6 +222,10 @@ async fn tell(connection: &Connection, news: News) -> zbus::Result<()> {
 type News = Vec<(String, String, Properties)>;
 
 impl State {
+    fn guard_of(&self, call: &Message) -> Option<Guard> {
+        self.guarded.get(call.header().member()?.as_str()).copied()
+    }
+
     fn answer(&mut self, call: &Message) -> Result<(Message, News), &'static str> {
         let header = call.header();
         let path = header.path().map(|path| path.as_str().to_owned()).unwrap_or_default();
@@ -301,3 +340,4 @@ fn object_path(path: &str) -> OwnedObjectPath {
 const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const CHANGED: &str = "PropertiesChanged";
+const POLKIT: &str = "org.freedesktop.PolicyKit1";

@@ -2,12 +2,12 @@
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lwm2m_model::{Code, ContentFormat, Entry, Path, Value, WriteMode};
 use lwm2m_system_tests::Container;
-use lwm2m_test_server::{Observation, Registration, Server, ServerConfig};
+use lwm2m_test_server::{Observation, Registration, Response, Server, ServerConfig};
 
 pub(crate) struct Device {
     container: Arc<Container>,
@@ -103,30 +103,92 @@ impl Device {
         }
     }
 
-    /// A value of the Device object, as the server reads it.
-    pub(crate) async fn value(&self, id: u16) -> Result<Value> {
-        let path = Path::resource(3, 0, id);
-        let read = self.server.read(ENDPOINT, &path, None).await?;
-        read.value(&path).cloned().with_context(|| format!("{path}: {:?}", read.code))
+    /// What the server reads at a path.
+    pub(crate) async fn read(&self, path: &Path) -> Result<Value> {
+        let read = self.server.read(ENDPOINT, path, None).await?;
+        read.value(path).cloned().with_context(|| format!("{path}: {:?}", read.code))
     }
 
-    pub(crate) async fn set_text(&self, id: u16, text: &str) -> Result<()> {
-        let path = Path::resource(3, 0, id);
-        let entry = [Entry::new(path.clone(), Value::String(text.to_owned()))];
-        let (mode, format) = (WriteMode::Replace, ContentFormat::TEXT);
-        let code = self.server.write(ENDPOINT, &path, mode, format, &entry).await?.code;
+    /// A value of the Device object, as the server reads it.
+    pub(crate) async fn value(&self, id: u16) -> Result<Value> {
+        self.read(&Path::resource(3, 0, id)).await
+    }
+
+    /// What the device answers to a Write of a resource.
+    pub(crate) async fn answer(&self, path: &Path, value: Value) -> Result<Response> {
+        let format = match &value {
+            Value::Opaque(_) => ContentFormat::OPAQUE,
+            _ => ContentFormat::TEXT,
+        };
+        let entry = [Entry::new(path.clone(), value)];
+        Ok(self.server.write(ENDPOINT, path, WriteMode::Replace, format, &entry).await?)
+    }
+
+    /// Writes a resource.
+    pub(crate) async fn set(&self, path: &Path, value: Value) -> Result<()> {
+        let code = self.answer(path, value).await?.code;
         ensure!(code == Code::CHANGED, "write {path}: {code:?}");
         Ok(())
     }
 
+    /// Writes some of an instance, or of a resource.
+    pub(crate) async fn set_some(&self, path: &Path, values: &[(Path, Value)]) -> Result<Response> {
+        let entry = |(path, value): &(Path, Value)| Entry::new(path.clone(), value.clone());
+        let entries: Vec<Entry> = values.iter().map(entry).collect();
+        let (mode, format) = (WriteMode::Partial, ContentFormat::TLV);
+        Ok(self.server.write(ENDPOINT, path, mode, format, &entries).await?)
+    }
+
+    pub(crate) async fn set_text(&self, id: u16, text: &str) -> Result<()> {
+        self.set(&Path::resource(3, 0, id), Value::String(text.to_owned())).await
+    }
+
     /// Writes a value of the Device object that is to be refused; the last line of the log.
     pub(crate) async fn refused_text(&self, id: u16, text: &str) -> Result<String> {
-        let path = Path::resource(3, 0, id);
-        let entry = [Entry::new(path.clone(), Value::String(text.to_owned()))];
-        let (mode, format) = (WriteMode::Replace, ContentFormat::TEXT);
-        let answer = self.server.write(ENDPOINT, &path, mode, format, &entry).await?;
+        self.refused(&Path::resource(3, 0, id), Value::String(text.to_owned())).await
+    }
+
+    /// Writes a value that is to be refused; the last line of the log.
+    pub(crate) async fn refused(&self, path: &Path, value: Value) -> Result<String> {
+        let answer = self.answer(path, value).await?;
         ensure!(answer.code == Code::METHOD_NOT_ALLOWED, "write {path}: {:?}", answer.code);
         self.run("journalctl --no-pager -u lwm2md -n 1 -o cat").await
+    }
+
+    /// Waits until the object list says that an object or instance is there, or is not.
+    pub(crate) async fn lists(&self, path: &Path, is_there: bool) -> Result<()> {
+        let holds =
+            |known: &Registration| known.endpoint == ENDPOINT && known.has(path) == is_there;
+        let what = format!("{path} {} the object list", if is_there { "in" } else { "out of" });
+        match self.server.wait_for(holds, what, LIMIT).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let log = self.run("journalctl --no-pager -u lwm2md -n 20 -o cat").await?;
+                bail!("{error}; its log:\n{log}")
+            }
+        }
+    }
+
+    /// Reads a value until it is this one.
+    pub(crate) async fn reads(&self, path: &Path, expected: &Value) -> Result<()> {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let told = self.read(path).await;
+            match told {
+                Ok(told) if told == *expected => return Ok(()),
+                told if Instant::now() > end => {
+                    let log = self.run("journalctl --no-pager -u lwm2md -n 20 -o cat").await?;
+                    bail!("{path}: {told:?}, not {expected:?}; its log:\n{log}")
+                }
+                _ => tokio::time::sleep(POLL_INTERVAL).await,
+            }
+        }
+    }
+
+    /// The address of its system bus, for this process.
+    pub(crate) async fn bus(&self) -> Result<String> {
+        let container = Arc::clone(&self.container);
+        Ok(tokio::task::spawn_blocking(move || container.bus()).await??)
     }
 
     /// Observes with these attributes.
@@ -135,8 +197,12 @@ impl Device {
     }
 
     pub(crate) async fn execute(&self, id: u16) -> Result<()> {
-        let path = Path::resource(3, 0, id);
-        let code = self.server.execute(ENDPOINT, &path, None).await?.code;
+        self.execute_at(&Path::resource(3, 0, id)).await
+    }
+
+    /// Executes a resource without arguments.
+    pub(crate) async fn execute_at(&self, path: &Path) -> Result<()> {
+        let code = self.server.execute(ENDPOINT, path, None).await?.code;
         ensure!(code == Code::CHANGED, "execute {path}: {code:?}");
         Ok(())
     }
@@ -149,3 +215,4 @@ pub(crate) const MAIN_PROCESS: &str = "systemctl show lwm2md --value -p MainPID"
 const ENDPOINT: &str = "package-device";
 const KEY: &[u8; 16] = b"a key of the lab";
 const LIMIT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);

@@ -1,10 +1,11 @@
-//! Both packages on systems of their own: `cargo xtask system-test package` and
-//! `cargo xtask system-test services` build them and run this, by `package-lab.sh inside`.
+//! Both packages on systems of their own: `cargo xtask system-test package`, `services` and
+//! `features` build them and run this, by `package-lab.sh inside`.
 //!
 //! Each step prints a line; the first that fails ends it with exit status 1.
 
 mod deb;
 mod device;
+mod features;
 mod rpm;
 mod services;
 
@@ -20,21 +21,23 @@ struct Packages {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    match run(arguments) {
+    let mut arguments = std::env::args_os().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    match run(&name.to_string_lossy(), arguments.map(PathBuf::from).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("package: {error:#}");
+            eprintln!("{}: {error:#}", name.display());
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: Vec<PathBuf>) -> Result<()> {
+fn run(name: &str, arguments: Vec<PathBuf>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match arguments.as_slice() {
-        [base, deb] => runtime.block_on(services::test(base, deb)),
-        [base, deb, rpm, second_deb, second_rpm] => {
+    match (name, arguments.as_slice()) {
+        ("services", [base, deb]) => runtime.block_on(services::test(base, deb)),
+        ("features", [base, deb]) => runtime.block_on(features::test(base, deb)),
+        ("package", [base, deb, rpm, second_deb, second_rpm]) => {
             let packages = |first: &PathBuf, second: &PathBuf| Packages {
                 first: first.clone(),
                 second: second.clone(),
@@ -43,8 +46,8 @@ fn run(arguments: Vec<PathBuf>) -> Result<()> {
             runtime.block_on(deb::test(base, &packages(deb, second_deb))).context("the .deb")
         }
         _ => bail!(
-            "wrong usage: a Debian and a .deb for the services; a Debian, a .deb, an .rpm, and \
-             both again with a higher version for the packages"
+            "wrong usage: services or features, a Debian and a .deb; package, a Debian, a .deb, \
+             an .rpm, and both again with a higher version"
         ),
     }
 }

@@ -94,6 +94,19 @@ impl Container {
         Ok(program::run(script().arg("exec").arg(&self.root).args(command), COMMAND_LIMIT)?)
     }
 
+    /// The address of the system bus of the running system, for this process.
+    ///
+    /// # Errors
+    /// [`LabError::Script`] if it does not run.
+    pub fn bus(&self) -> Result<String, LabError> {
+        let leader = program::run(script().arg("leader").arg(&self.root), COMMAND_LIMIT)?;
+        if !leader.status.is_some_and(|status| status.success()) {
+            return Err(LabError::script("package-lab.sh leader", leader.stderr));
+        }
+        let leader = leader.stdout.trim();
+        Ok(format!("unix:path=/proc/{leader}/root/run/dbus/system_bus_socket"))
+    }
+
     /// Writes a file of root into the system.
     ///
     /// # Errors

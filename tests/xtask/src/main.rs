@@ -69,6 +69,9 @@ cargo xtask TASK
   system-test services
                 the .deb in such a container, where networkd, NetworkManager, timedated,
                 gpsd, systemd and the bus come, change and go (as root)
+  system-test features
+                the .deb in such a container, every other object under its unit and by
+                its own user: polkit, NetworkManager, ModemManager (as root)
   package [--revision REVISION]
                 a .deb and an .rpm in the directory `package` of what cargo builds
   bench [ARGS]  figures of speed and memory of the release build";

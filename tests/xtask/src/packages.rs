@@ -103,9 +103,18 @@ const TESTS: &[&str] = &[
 ];
 /// For the dependencies on shared objects, and to look into an .rpm.
 const PACKAGES: &[&str] = &["dpkg-dev", "git", "gzip", "rpm"];
-/// To make a Debian and run its systemd, and to judge an .rpm.
-const CONTAINER: &[&str] =
-    &["iproute2", "mmdebstrap", "procps", "python3", "rpmlint", "systemd-container"];
+/// To make a Debian and run its systemd, to judge an .rpm, and to make bundles of RAUC.
+const CONTAINER: &[&str] = &[
+    "iproute2",
+    "mmdebstrap",
+    "openssl",
+    "procps",
+    "python3",
+    "rauc",
+    "rpmlint",
+    "squashfs-tools",
+    "systemd-container",
+];
 /// To make the disk of a device with GRUB and two slots, and to run it.
 const MACHINE: &[&str] = &[
     "e2fsprogs",

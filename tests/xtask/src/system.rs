@@ -13,8 +13,8 @@ pub(crate) fn run_test(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((name, rest)) if name == "vm" => machine(rest),
         Some((name, [])) if name == "package" => package(),
-        Some((name, [])) if name == "services" => services(),
-        Some((name, _)) if ["package", "services"].contains(&name.as_str()) => {
+        Some((name, [])) if ["services", "features"].contains(&name.as_str()) => one(name),
+        Some((name, _)) if ["package", "services", "features"].contains(&name.as_str()) => {
             bail!("the system test \"{name}\" takes no argument")
         }
         Some((name, _)) => bail!("there is no system test \"{name}\"; there are: {NAMES}"),
@@ -37,28 +37,29 @@ fn package() -> Result<()> {
     packages::setup(Purpose::Container)?;
     package::prepare()?;
     let built = [package::build("1")?, package::build("2")?];
-    container(built.into_iter().flat_map(|built| [built.deb, built.rpm]).collect())
+    container("package", built.into_iter().flat_map(|built| [built.deb, built.rpm]).collect())
 }
 
-/// The agent of the .deb beside services that come and go.
-fn services() -> Result<()> {
+/// The agent of the .deb beside the services of the system.
+fn one(name: &str) -> Result<()> {
     packages::setup(Purpose::Container)?;
     package::prepare()?;
-    container(vec![package::build("1")?.deb])
+    container(name, vec![package::build("1")?.deb])
 }
 
-/// Runs the test of these packages where containers can run.
-fn container(built: Vec<PathBuf>) -> Result<()> {
+/// Runs a test of these packages where containers can run.
+fn container(name: &str, built: Vec<PathBuf>) -> Result<()> {
     let test = "lwm2m-package-tests";
     cargo(&["build", "--package", "lwm2m-system-tests", "--bin", test])?;
     let script = root().join("tests/system/package-lab.sh");
     // In the network of this machine, which the test does not have.
     let base = target()?.join("package-base.tar");
     run("bash", &[&script.display().to_string(), "base", &base.display().to_string()])?;
-    let mut command = vec![script, "inside".into(), target()?.join("debug").join(test), base];
+    let program = target()?.join("debug").join(test);
+    let mut command = vec![script, "inside".into(), program, name.into(), base];
     command.extend(built);
     let command: Vec<String> = command.iter().map(|word| word.display().to_string()).collect();
     run("bash", &command.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-const NAMES: &str = "vm, package, services";
+const NAMES: &str = "vm, package, services, features";

@@ -1,0 +1,68 @@
+//! Every object of the agent under its unit and by its own user, with what the package
+//! installs and nothing more: polkit, the D-Bus policies of others and the sandbox have to
+//! let it do what servers ask for. Services that need hardware are doubles on the real
+//! system bus, which ask the real polkit.
+
+mod modem;
+mod network;
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use lwm2m_interop::setup::target_directory;
+
+use crate::device::{APT, CONFIGURATION, Device};
+use crate::passed;
+
+pub(crate) async fn test(base: &Path, deb: &Path) -> Result<()> {
+    // Before the container boots: it shares our network.
+    let _link = network::Link::new()?;
+    let console = target_directory().with_file_name("features-console.log");
+    let device = Device::start(base, &console).await?;
+    device.copy(deb, "lwm2md.deb")?;
+    network::prepare(&device).await?;
+    modem::prepare(&device).await?;
+    let services = "polkitd network-manager modemmanager";
+    device.run(&format!("{APT} install /root/lwm2md.deb {services}")).await?;
+    device.write_key().await?;
+    device.write(CONFIGURATION, &(device.configuration(300)? + OBJECTS))?;
+    device.run("lwm2md --check && systemctl start lwm2md").await?;
+    device.registers(None).await?;
+    passed("registered over DTLS, with every object switched on");
+
+    network::network_manager(&device).await?;
+    modem::modem_manager(&device).await?;
+    network::wlan(&device).await?;
+    modem::modem(&device).await?;
+
+    let warnings = device.run("journalctl --no-pager -u lwm2md -p warning -o cat").await?;
+    ensure!(!warnings.contains("panicked"), "its log:\n{warnings}");
+    Ok(())
+}
+
+/// Runs a command as the user of the agent, without its sandbox; exit code and output.
+async fn as_agent(device: &Device, command: &str) -> Result<(i32, String)> {
+    device
+        .status(&format!("systemd-run --quiet --wait --pipe --collect --uid=lwm2md {command}"))
+        .await
+}
+
+/// Takes a rule of polkit away for as long as `run` takes.
+async fn without_rule(
+    device: &Device,
+    rule: &str,
+    run: impl AsyncFnOnce() -> Result<()>,
+) -> Result<()> {
+    let place = format!("/usr/share/polkit-1/rules.d/{rule}");
+    // polkit notices by itself, some time later.
+    device.run(&format!("mv {place} /root && systemctl restart polkit")).await?;
+    run().await?;
+    device.run(&format!("mv /root/{rule} {place} && systemctl restart polkit")).await?;
+    Ok(())
+}
+
+/// What the configuration has of objects.
+const OBJECTS: &str = "\
+objects:
+  location: {source: modemmanager}
+";
