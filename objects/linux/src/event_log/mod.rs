@@ -239,7 +239,8 @@ impl Shared {
             })
         });
         if let Err(error) = read {
-            tracing::warn!("event log: {error}");
+            let missing = if error.is_denied() { NO_GROUP } else { "" };
+            tracing::warn!("event log: {error}{missing}");
             status |= resource::ERROR;
         }
         if !lines.is_empty() {
@@ -332,6 +333,9 @@ impl Object for EventLog {
     }
 }
 
+/// What the operator has to do for a journal that may not be read.
+const NO_GROUP: &str = "; the group systemd-journal is needed, by a drop-in of lwm2md.service \
+                        with SupplementaryGroups=systemd-journal";
 /// Bytes of LogData; older lines are left out.
 const MAX_LOG_DATA: usize = 64 * 1024;
 

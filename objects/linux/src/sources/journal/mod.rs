@@ -31,6 +31,19 @@ pub(crate) enum JournalError {
     File { path: PathBuf, source: FileError },
 }
 
+impl JournalError {
+    /// True if the journal is there, but not for us.
+    pub(crate) fn is_denied(&self) -> bool {
+        let error: Option<&io::Error> = match self {
+            Self::Folder { source, .. } | Self::File { source: FileError::Io(source), .. } => {
+                Some(source)
+            }
+            Self::Nameless | Self::Missing(..) | Self::File { .. } => None,
+        };
+        error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// Shows `visit` the entries from the newest on, back to the time `since` (µs of Unix
 /// time), [`MAX_SCANNED`] and [`SCAN_TIME`] at most. What is damaged is passed over.
 ///
