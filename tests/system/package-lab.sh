@@ -38,7 +38,7 @@ check() {
 
 PACKAGES=systemd,systemd-sysv,dbus,tzdata
 # What apt has to find for lwm2md and for what it recommends, and services that it asks.
-CACHED=(libsqlite3-0 libssl3 polkitd gpsd network-manager modemmanager rauc rauc-service)
+CACHED=(libsqlite3-0 libssl3 polkitd gpsd network-manager modemmanager rauc rauc-service squashfs-tools)
 
 base() { # FILE
 	[[ ! -f $1 || ${BASH_SOURCE[0]} -nt $1 ]] || return 0

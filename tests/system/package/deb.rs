@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use lwm2m_interop::setup::target_directory;
 use lwm2m_model::Value;
 
-use crate::device::{APT, CONFIGURATION, Device, MAIN_PROCESS};
+use crate::device::{APT, CONFIGURATION, Device, MAIN_PROCESS, WORST_SCORE};
 use crate::{Packages, passed};
 
 pub(crate) async fn test(base: &Path, packages: &Packages) -> Result<()> {
@@ -109,10 +109,7 @@ async fn rights(device: &Device) -> Result<()> {
     for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
         ensure!(field(set) == Some(vec!["0000000000000000"]), "{set} {:?}", field(set));
     }
-    let judged = device.run("systemd-analyze security lwm2md.service --no-pager").await?;
-    let overall = judged.lines().find(|line| line.contains("Overall exposure level"));
-    let score = overall.and_then(|line| line.rsplit(": ").next()).context("no score")?;
-    let score: f32 = score.split(' ').next().unwrap_or_default().parse()?;
+    let score = device.exposure().await?;
     ensure!(score <= WORST_SCORE, "systemd-analyze security: {score}");
 
     let said = device.run("lwm2mctl status").await?;
@@ -195,6 +192,3 @@ async fn nothing_failed(device: &Device) -> Result<()> {
 fn number(text: &str) -> Result<i64> {
     text.trim().parse().with_context(|| format!("no number: {text}"))
 }
-
-/// Of `systemd-analyze security`, 0 to 10.
-const WORST_SCORE: f32 = 1.3;

@@ -52,9 +52,10 @@ impl Device {
         Ok(self.container.write(path, text)?)
     }
 
-    /// Copies a package to the place that `run` knows it by.
-    pub(crate) fn copy(&self, package: &FilePath, name: &str) -> Result<()> {
-        std::fs::copy(package, self.container.root().join("root").join(name))?;
+    /// Copies a file to a place in the home of its root.
+    pub(crate) fn copy(&self, file: &FilePath, name: &str) -> Result<()> {
+        let place = self.container.root().join("root").join(name);
+        std::fs::copy(file, &place).with_context(|| file.display().to_string())?;
         Ok(())
     }
 
@@ -139,6 +140,16 @@ impl Device {
         Ok(self.server.write(ENDPOINT, path, mode, format, &entries).await?)
     }
 
+    /// Makes an instance of an object.
+    pub(crate) async fn create(&self, instance: &Path, values: &[(Path, Value)]) -> Result<()> {
+        let entry = |(path, value): &(Path, Value)| Entry::new(path.clone(), value.clone());
+        let entries: Vec<Entry> = values.iter().map(entry).collect();
+        let object = Path::object(instance.object_id().context("no object")?);
+        let made = self.server.create(ENDPOINT, &object, ContentFormat::TLV, &entries).await?;
+        ensure!(made.code == Code::CREATED, "create {instance}: {:?}", made.code);
+        Ok(())
+    }
+
     pub(crate) async fn set_text(&self, id: u16, text: &str) -> Result<()> {
         self.set(&Path::resource(3, 0, id), Value::String(text.to_owned())).await
     }
@@ -163,7 +174,7 @@ impl Device {
         match self.server.wait_for(holds, what, LIMIT).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let log = self.run("journalctl --no-pager -u lwm2md -n 20 -o cat").await?;
+                let log = self.run(LOG).await?;
                 bail!("{error}; its log:\n{log}")
             }
         }
@@ -177,12 +188,20 @@ impl Device {
             match told {
                 Ok(told) if told == *expected => return Ok(()),
                 told if Instant::now() > end => {
-                    let log = self.run("journalctl --no-pager -u lwm2md -n 20 -o cat").await?;
+                    let log = self.run(LOG).await?;
                     bail!("{path}: {told:?}, not {expected:?}; its log:\n{log}")
                 }
                 _ => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
+    }
+
+    /// What systemd thinks of the running unit, 0 to 10.
+    pub(crate) async fn exposure(&self) -> Result<f32> {
+        let judged = self.run("systemd-analyze security lwm2md.service --no-pager").await?;
+        let overall = judged.lines().find(|line| line.contains("Overall exposure level"));
+        let score = overall.and_then(|line| line.rsplit(": ").next()).context("no score")?;
+        Ok(score.split(' ').next().unwrap_or_default().parse()?)
     }
 
     /// The address of its system bus, for this process.
@@ -212,6 +231,10 @@ pub(crate) const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get --yes --no-
 pub(crate) const CONFIGURATION: &str = "/etc/lwm2md/lwm2md.yaml";
 /// A command that prints the agent's process.
 pub(crate) const MAIN_PROCESS: &str = "systemctl show lwm2md --value -p MainPID";
+/// The most that [`Device::exposure`] may be.
+pub(crate) const WORST_SCORE: f32 = 1.3;
+/// A command that prints what the services have said last.
+const LOG: &str = "journalctl --no-pager --lines 40 --output short-monotonic";
 const ENDPOINT: &str = "package-device";
 const KEY: &[u8; 16] = b"a key of the lab";
 const LIMIT: Duration = Duration::from_secs(60);

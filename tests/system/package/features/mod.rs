@@ -3,6 +3,9 @@
 //! let it do what servers ask for. Services that need hardware are doubles on the real
 //! system bus, which ask the real polkit.
 
+mod kept;
+mod lock;
+mod log;
 mod modem;
 mod network;
 
@@ -11,7 +14,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use lwm2m_interop::setup::target_directory;
 
-use crate::device::{APT, CONFIGURATION, Device};
+use crate::device::{APT, CONFIGURATION, Device, WORST_SCORE};
 use crate::passed;
 
 pub(crate) async fn test(base: &Path, deb: &Path) -> Result<()> {
@@ -34,9 +37,25 @@ pub(crate) async fn test(base: &Path, deb: &Path) -> Result<()> {
     modem::modem_manager(&device).await?;
     network::wlan(&device).await?;
     modem::modem(&device).await?;
+    log::test(&device).await?;
+    lock::test(&device).await?;
+    kept::killed(&device).await?;
+    kept::statistics(&device).await?;
+    kept::sensors(&device).await?;
+    exposure(&device).await?;
 
     let warnings = device.run("journalctl --no-pager -u lwm2md -p warning -o cat").await?;
     ensure!(!warnings.contains("panicked"), "its log:\n{warnings}");
+    Ok(())
+}
+
+/// The unit with the drop-ins that the objects take.
+async fn exposure(device: &Device) -> Result<()> {
+    let drop_ins = device.run("systemctl show lwm2md --value -p DropInPaths").await?;
+    ensure!(drop_ins.contains("journal.conf"), "drop-ins: {drop_ins}");
+    let score = device.exposure().await?;
+    ensure!(score <= WORST_SCORE, "systemd-analyze security: {score}");
+    passed(&format!("systemd-analyze security: {score}, with the drop-in for the journal"));
     Ok(())
 }
 
@@ -65,4 +84,9 @@ async fn without_rule(
 const OBJECTS: &str = "\
 objects:
   location: {source: modemmanager}
+  event_log: journal
+  lock_and_wipe: {lock: [lab], wipe: [lab]}
+  portfolio: [lab-4711, ACME, GW-100, \"1.0\"]
+  binary_app_data: {limit: 4096}
+  sensors: true
 ";

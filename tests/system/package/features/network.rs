@@ -34,6 +34,15 @@ pub(super) fn ip(arguments: &str) -> Result<()> {
     Ok(())
 }
 
+/// Sends frames from one end of the wire to the other, which nobody takes.
+pub(super) fn send_frames(count: usize, length: usize) -> Result<()> {
+    let program = format!("{SENDER}\nfor _ in range({count}): wire.send(header + bytes({length}))");
+    let output = Command::new("python3").args(["-c", &program]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "send frames: {said}");
+    Ok(())
+}
+
 /// Before NetworkManager is there.
 pub(super) async fn prepare(device: &Device) -> Result<()> {
     device.run("mkdir -p /etc/NetworkManager/conf.d").await?;
@@ -207,3 +216,10 @@ const CHECKPOINT: &str = "/org/freedesktop/NetworkManager/Checkpoint/7";
 const RULE: &str = "lwm2md-wlan.rules";
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// A socket of packets on one end of the wire, and a header of the protocol for experiments.
+const SENDER: &str = "
+import socket
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(('lan0', 0))
+header = b'\\xff' * 6 + b'\\x02\\x00\\x00\\x00\\x00\\x01' + b'\\x88\\xb5'
+";
