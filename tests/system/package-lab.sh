@@ -8,8 +8,8 @@
 #       a tar file of Debian as small as apt and systemd allow, with the lists of apt and
 #       with the packages that lwm2md asks for in apt's cache, so that apt needs no network
 #   package-lab.sh inside COMMAND [ARGS...]
-#       run COMMAND where containers can run: with mounts, control groups and a network of
-#       its own, in which there is the loopback interface alone
+#       run COMMAND where containers can run: with mounts, control groups, a time since
+#       boot and a network of its own, in which there is the loopback interface alone
 #   package-lab.sh root BASE ROOT
 #       unpack a system into the directory ROOT
 #   package-lab.sh boot ROOT CONSOLE
@@ -33,7 +33,7 @@ check() {
 		command -v $t >/dev/null || skip "no $t"
 	done
 	[[ $(id -u) == 0 ]] || skip "a container needs root"
-	unshare --mount --net --propagation private true 2>/dev/null || skip "no namespaces"
+	unshare --mount --net --time --fork --propagation private true 2>/dev/null || skip "no namespaces"
 }
 
 PACKAGES=systemd,systemd-sysv,dbus,tzdata
@@ -54,7 +54,12 @@ base() { # FILE
 
 inside() { # COMMAND...
 	if [[ ${PACKAGE_LAB_INSIDE:-} != 1 ]]; then
-		PACKAGE_LAB_INSIDE=1 exec unshare --mount --net --propagation private -- "${BASH_SOURCE[0]}" inside "$@"
+		# Here a boot is minutes old, as that of a device after an update, and not as old as
+		# this machine's.
+		local up
+		up=$(cut -d. -f1 /proc/uptime)
+		PACKAGE_LAB_INSIDE=1 exec unshare --mount --net --time --boottime="-$up" --fork --kill-child \
+			--propagation private -- "${BASH_SOURCE[0]}" inside "$@"
 	fi
 	ip link set lo up
 	umount -R /sys/fs/cgroup 2>/dev/null || umount -Rl /sys/fs/cgroup 2>/dev/null || true

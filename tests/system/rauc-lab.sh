@@ -12,6 +12,9 @@
 #   rauc-lab.sh bundles DIR
 #       make certificates and a set of bundles in DIR, for any number of
 #       laboratories. Needs no root.
+#   rauc-lab.sh device DIR BUNDLES
+#       make slots, boot loader and DIR/etc/system.conf, for a `rauc service` of
+#       the caller's own
 #   rauc-lab.sh run [--dir DIR] [--keep] [--bundles DIR] [-- COMMAND ARGS...]
 #       start everything, run COMMAND with the variables below set, tear all of
 #       it down again, exit with COMMAND's status. Without a COMMAND: write
@@ -418,6 +421,7 @@ run() {
 case ${1:-} in
 check) check ;;
 bundles) [[ $# -eq 2 ]] || die 'bundles DIR'; make_bundles "$2" ;;
+device) [[ $# -eq 3 ]] || die 'device DIR BUNDLES'; make_device "$2" "$3" ;;
 run) shift; run "$@" ;;
 ctl) shift; [[ $# -eq 2 ]] || die 'ctl DIR WHAT'; ctl "$@" ;;
 *) sed -n '2,/^set -euo/p' "$SELF" | sed '$d; s/^# \{0,1\}//'; exit 2 ;;

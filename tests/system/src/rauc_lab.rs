@@ -106,6 +106,19 @@ impl RaucLab {
         self.bundles.join(format!("{name}.raucb")).display().to_string()
     }
 
+    /// The directory of the bundles, made if it is not there, for a `rauc service` elsewhere.
+    ///
+    /// # Errors
+    /// [`LabError`] if they cannot be made.
+    pub fn bundles() -> Result<PathBuf, LabError> {
+        made_bundles()
+    }
+
+    /// The script, of which `rauc-lab.sh device` makes a device elsewhere.
+    pub fn script() -> PathBuf {
+        script_path()
+    }
+
     /// True if the kernel can install `verity` bundles.
     pub fn has_verity(&self) -> bool {
         self.has_verity

@@ -71,7 +71,7 @@ cargo xtask TASK
                 gpsd, systemd and the bus come, change and go (as root)
   system-test features
                 the .deb in such a container, every other object under its unit and by
-                its own user: polkit, NetworkManager, ModemManager, journal, Lock and Wipe (as root)
+                its own user: polkit, ModemManager, journal, Lock and Wipe, RAUC (as root)
   package [--revision REVISION]
                 a .deb and an .rpm in the directory `package` of what cargo builds
   bench [ARGS]  figures of speed and memory of the release build";

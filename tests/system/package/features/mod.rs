@@ -3,6 +3,7 @@
 //! let it do what servers ask for. Services that need hardware are doubles on the real
 //! system bus, which ask the real polkit.
 
+mod firmware;
 mod kept;
 mod lock;
 mod log;
@@ -25,7 +26,8 @@ pub(crate) async fn test(base: &Path, deb: &Path) -> Result<()> {
     device.copy(deb, "lwm2md.deb")?;
     network::prepare(&device).await?;
     modem::prepare(&device).await?;
-    let services = "polkitd network-manager modemmanager";
+    firmware::prepare(&device).await?;
+    let services = "polkitd network-manager modemmanager rauc rauc-service squashfs-tools";
     device.run(&format!("{APT} install /root/lwm2md.deb {services}")).await?;
     device.write_key().await?;
     device.write(CONFIGURATION, &(device.configuration(300)? + OBJECTS))?;
@@ -43,6 +45,7 @@ pub(crate) async fn test(base: &Path, deb: &Path) -> Result<()> {
     kept::statistics(&device).await?;
     kept::sensors(&device).await?;
     exposure(&device).await?;
+    firmware::test(&device).await?;
 
     let warnings = device.run("journalctl --no-pager -u lwm2md -p warning -o cat").await?;
     ensure!(!warnings.contains("panicked"), "its log:\n{warnings}");
@@ -89,4 +92,5 @@ objects:
   portfolio: [lab-4711, ACME, GW-100, \"1.0\"]
   binary_app_data: {limit: 4096}
   sensors: true
+  firmware: {backend: rauc}
 ";
