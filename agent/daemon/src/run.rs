@@ -124,6 +124,7 @@ async fn serve(
         }
     });
     let credentials = loaded.credentials.clone();
+    info!("lwm2md {} starts as {}", env!("CARGO_PKG_VERSION"), loaded.endpoint);
     let mut agent = Agent::new(Parts {
         engine,
         credentials,
@@ -136,7 +137,6 @@ async fn serve(
     })?;
     let fixed = Fixed::of(&loaded);
     let mut status_file = StatusFile::from_environment();
-    info!("lwm2md {} starts as {}", env!("CARGO_PKG_VERSION"), loaded.endpoint);
     show(&agent, &notifier, &mut status_file);
     notifier.ready();
     let mut watchdog = Watchdog::new(watchdog_interval());

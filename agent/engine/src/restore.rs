@@ -14,12 +14,12 @@ use lwm2m_coap::{CacheKey, Token};
 use lwm2m_model::record::{self, Change, Key, Moment, Record};
 use lwm2m_model::{AttributeUpdate, Attributes, ContentFormat, Instant, Now, Path, RequestError};
 
-use crate::MAX_OBSERVATIONS;
 use crate::dispatch::Job;
 use crate::engine::Engine;
 use crate::evaluator::Reference;
 use crate::observations::{FIRST_SEQUENCE, MAX_SEQUENCE, Observation, ObservationId, Observer};
 use crate::server::{Announced, Phase, Registration};
+use crate::{Event, MAX_OBSERVATIONS, Output};
 
 impl Engine {
     /// Goes on from what was stored before a restart. To be called once, before the
@@ -95,6 +95,8 @@ impl Engine {
             && record.account == server.configured.registration_fingerprint();
         if holds {
             server.phase = Phase::Disabled { until };
+            let event = Event::Disabled { server: record.server, until };
+            self.outputs.push_back(Output::Event(event));
         }
         holds
     }

@@ -44,10 +44,12 @@ fn a_restart_of_the_agent_does_not_end_the_silence() {
     let mut world = World::registered(|setup| setup.account().disable_timeout = 1000);
     world.execute("/1/0/4", "");
     world.run_for(secs(5));
-    for _ in 0..3 {
+    for restarts in 1..=3 {
         let silent = world.now;
         world.restart_after(secs(10), Cut::Before, Memory::Kept);
         assert_eq!(world.state(), ServerState::Disabled);
+        let said = world.events(|event| matches!(event, Event::Disabled { .. }));
+        assert_eq!(said.len(), 1 + restarts, "each start says why it is silent");
         world.run_for(secs(300));
         assert!(world.sent_since(silent).is_empty(), "nothing may be sent");
     }
