@@ -90,7 +90,8 @@ impl Rig {
     }
 }
 
-/// Objects 7: never whole in memory. Answers are kept for duplicates, 64 of them; after that nothing grows.
+/// OBJ-93; Objects 7: never whole in memory. Answers are kept for duplicates, 64 of them; after
+/// that nothing grows.
 #[test]
 fn memory_does_not_grow_with_the_value_that_streams() {
     let mut rig = Rig::registered();

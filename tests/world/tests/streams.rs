@@ -57,7 +57,7 @@ fn a_mebibyte_arrives_as_it_was_sent_in_blocks_of_any_size() {
     }
 }
 
-/// Objects 7.2: an official example pushes with POST, which elsewhere is an Execute.
+/// OBJ-93; Objects 7.2: an official example pushes with POST, which elsewhere is an Execute.
 #[test]
 fn post_of_bytes_is_a_write_whole_or_in_blocks() {
     let mut world = streaming(|_| {});
