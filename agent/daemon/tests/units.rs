@@ -47,3 +47,20 @@ fn the_scripts_of_units_are_plain_shell() {
     let Some(said) = judge(tool.args(["--shell=sh", "--severity=style"]), &files) else { return };
     assert_eq!(said, "");
 }
+
+/// Of a minimal system: `kill`, for one, is a program of procps, which not every Debian has.
+#[test]
+fn units_run_what_every_system_has() {
+    for file in files(|path| path.extension().is_some_and(|kind| kind == "service")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let commands = text.lines().filter(|line| line.starts_with("Exec"));
+        for (key, command) in commands.filter_map(|line| line.split_once('=')) {
+            let program = command.trim_start_matches(['-', '+', '!', '@', ':']);
+            let program = program.split(' ').next().unwrap();
+            let known = program.is_empty()
+                || matches!(program, "sh" | "/usr/bin/lwm2md")
+                || program.starts_with("/usr/lib/lwm2md/");
+            assert!(known, "{}: {key} needs {program}", file.display());
+        }
+    }
+}

@@ -37,6 +37,8 @@ async fn install(device: &Device) -> Result<()> {
     ensure!(state == "inactive", "without a configuration it is {state}");
     let (code, said) = device.status("lwm2mctl status").await?;
     ensure!(code == 3, "lwm2mctl without the service: exit code {code}: {said}");
+    let log = device.run("journalctl -u lwm2md -o cat --no-pager").await?;
+    ensure!(log.contains("nothing is configured: edit /etc/lwm2md/lwm2md.yaml"), "{log}");
     nothing_failed(device).await?;
     let size = device.run("dpkg-query -W -f '${Installed-Size}' lwm2md").await?;
     passed(&format!(
@@ -125,6 +127,11 @@ async fn rights(device: &Device) -> Result<()> {
 }
 
 async fn restart(device: &Device) -> Result<()> {
+    device.run("systemctl reload lwm2md").await?;
+    let log = device.run("journalctl -u lwm2md -o cat --no-pager").await?;
+    ensure!(log.contains("the configuration was read again"), "{log}");
+    passed("read its configuration again by systemctl reload");
+
     let before = device.registration().await;
     device.run("systemctl restart lwm2md").await?;
     device.registers(before).await?;
