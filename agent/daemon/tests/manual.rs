@@ -66,6 +66,21 @@ fn the_limits_of_the_manual_are_those_of_the_code() {
     }
 }
 
+/// The table is not broken into lines like the text around it.
+#[test]
+fn the_limits_fit_on_a_terminal_of_80_columns() {
+    let rows = PAGE.lines().skip_while(|line| *line != ".TS").take_while(|line| *line != ".TE");
+    let rows: Vec<Vec<usize>> = rows
+        .map(|row| row.split('|').map(str::len).collect::<Vec<_>>())
+        .filter(|cells| cells.len() == 3)
+        .collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    let widest = |column: usize| rows.iter().map(|cells| cells[column]).max().unwrap();
+    let (indent, gaps) = (7, 2 + 2);
+    let width: usize = indent + gaps + (0..3).map(widest).sum::<usize>();
+    assert!(width <= 78, "{width} columns");
+}
+
 /// The commands below one, `firmware accept`, and the options of all.
 fn usage(command: &Command, before: &str, found: &mut BTreeSet<String>) {
     for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
