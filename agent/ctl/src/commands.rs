@@ -200,7 +200,7 @@ async fn doctor(bus: &BusAddress, output: &mut Output) -> Result<(), CtlError> {
             (found, if has_failed { Exit::Failed } else { Exit::Done })
         }
         Err(error) if error.exit() == Exit::Unreachable => {
-            (findings::without_daemon(&error.to_string()), Exit::Unreachable)
+            (findings::without_daemon(&error), Exit::Unreachable)
         }
         Err(error) => return Err(error),
     };

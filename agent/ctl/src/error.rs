@@ -10,6 +10,8 @@ pub(crate) enum CtlError {
     Bus { bus: BusAddress, source: zbus::Error },
     /// The bus is there, the daemon is not.
     NoDaemon { bus: BusAddress },
+    /// The bus does not let this user speak to the daemon.
+    Denied { bus: BusAddress },
     /// The daemon has left the bus while we were listening.
     DaemonLeft,
     /// The result, which was printed, says it already.
@@ -38,6 +40,12 @@ impl CtlError {
             {
                 Self::NoDaemon { bus: bus.clone() }
             }
+            // The daemon itself refuses by errors of its own.
+            AgentError::ZBus(zbus::Error::FDO(standard))
+                if matches!(standard.as_ref(), zbus::fdo::Error::AccessDenied(_)) =>
+            {
+                Self::Denied { bus: bus.clone() }
+            }
             AgentError::ZBus(zbus::Error::FDO(standard))
                 if matches!(standard.as_ref(), zbus::fdo::Error::NoReply(_)) =>
             {
@@ -50,6 +58,7 @@ impl CtlError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Bus { .. } | Self::NoDaemon { .. } | Self::DaemonLeft => Exit::Unreachable,
+            Self::Denied { .. } => Exit::NotAllowed,
             Self::Told(exit) => *exit,
             Self::Agent(error) => error.exit(),
             Self::Usage(_) => Exit::Usage,
@@ -68,11 +77,14 @@ impl fmt::Display for CtlError {
             Self::Bus { bus, source } => {
                 write!(f, "cannot reach {bus}: {source}; {}", bus.advice())
             }
+            Self::NoDaemon { bus: BusAddress::System } => {
+                f.write_str("lwm2md is not on the system bus: see systemctl status lwm2md")
+            }
             Self::NoDaemon { bus } => {
-                write!(
-                    f,
-                    "lwm2md is not on {bus}; start it (systemctl start lwm2md), or say on which bus it is with --bus"
-                )
+                write!(f, "lwm2md is not on {bus}: start it there, or name its bus with --bus")
+            }
+            Self::Denied { bus } => {
+                write!(f, "not allowed: {bus} lets only root and the group lwm2md in")
             }
             Self::Told(_) => f.write_str("the result says why"),
             Self::DaemonLeft => f.write_str("lwm2md has left the bus"),
@@ -87,5 +99,33 @@ impl fmt::Display for CtlError {
 impl From<io::Error> for CtlError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_let_to_the_daemon_hears_who_is() {
+        let rejected = zbus::fdo::Error::AccessDenied(
+            "Rejected send message, 2 matched rules; type=\"method_call\", sender=\":1.80\"".into(),
+        );
+        let error = AgentError::ZBus(zbus::Error::FDO(Box::new(rejected)));
+        let error = CtlError::from_call(error, &BusAddress::System);
+        assert_eq!(error.exit(), Exit::NotAllowed);
+        assert_eq!(
+            error.to_string(),
+            "not allowed: the system bus lets only root and the group lwm2md in"
+        );
+    }
+
+    #[test]
+    fn the_common_failures_fit_on_a_terminal() {
+        let bus = || BusAddress::System;
+        for error in [CtlError::NoDaemon { bus: bus() }, CtlError::Denied { bus: bus() }] {
+            let line = format!("lwm2mctl: {error}");
+            assert!(line.len() <= 80, "{line}");
+        }
     }
 }

@@ -63,10 +63,10 @@ OBJECT  NAME          VERSION  INSTANCES
             "[{\"id\":1,\"instances\":[0],\"name\":\"LwM2M Server\",\"version\":\"1.2\"},\
              {\"id\":3303,\"instances\":[],\"name\":\"Temperature\",\"version\":\"1.1\"}]\n",
         ),
-        (&["read", "/3/0/9"], "/3/0/9  Battery Level  87  %\n"),
+        (&["read", "/3/0/9"], "/3/0/9  Battery Level  87 %\n"),
         (
             &["read", "/3/0/9", "/3/0/9"],
-            "/3/0/9  Battery Level  87  %\n/3/0/9  Battery Level  87  %\n",
+            "/3/0/9  Battery Level  87 %\n/3/0/9  Battery Level  87 %\n",
         ),
         (
             &["--json", "read", "/3/0/9"],
@@ -92,7 +92,7 @@ OBJECT  NAME          VERSION  INSTANCES
         ),
         (
             &["observe", "/3/0/9", "pmin=1", "gt=50.5", "--count", "2"],
-            "/3/0/9  Battery Level  87  %\n/3/0/9  Battery Level  86  %\n",
+            "/3/0/9  Battery Level  87 %\n/3/0/9  Battery Level  86 %\n",
         ),
         (
             &["observe", "/3/0/9", "--count", "1", "--json"],
@@ -104,7 +104,7 @@ OBJECT  NAME          VERSION  INSTANCES
             "\
 101 <- Read /3/0/9
 101 -> Read /3/0/9 2.05 [text, 2 bytes]
-      /3/0/9  Battery Level  87  %
+      /3/0/9  Battery Level  87 %
       0000  38 37  87
 ",
         ),
@@ -220,8 +220,7 @@ fn an_unreachable_daemon_is_named_with_its_bus() {
     for command in [&["status"][..], &["monitor"], &["observe", "/3/0/9"]] {
         let (code, out, err) = run(bus.address(), command);
         let expected = format!(
-            "lwm2mctl: lwm2md is not on the bus {}; start it (systemctl start lwm2md), or say on \
-             which bus it is with --bus\n",
+            "lwm2mctl: lwm2md is not on the bus {}: start it there, or name its bus with --bus\n",
             bus.address()
         );
         assert_eq!((code, out.as_str(), err), (3, "", expected), "{command:?}");
@@ -238,7 +237,7 @@ fn ctrl_c_cancels_the_observation_and_is_no_failure() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next().unwrap().unwrap(), "/3/0/9  Battery Level  87  %");
+    assert_eq!(lines.next().unwrap().unwrap(), "/3/0/9  Battery Level  87 %");
     // The shell's own kill: a small system has no other.
     let interrupt = format!("kill -INT {}", program.id());
     assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());

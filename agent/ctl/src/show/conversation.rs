@@ -23,7 +23,7 @@ pub(crate) fn readable(record: &MessageRecord, bytes: Bytes) -> String {
         let _ = write!(line, " [{}, {} bytes]", printable(format), record.payload.len());
     }
     line.push('\n');
-    let rows: Vec<[String; 4]> = record.values.iter().map(values::row).collect();
+    let rows: Vec<[String; 3]> = record.values.iter().map(values::row).collect();
     indent(&mut line, &columns(&rows));
     if bytes == Bytes::Shown {
         indent(&mut line, &hexadecimal(&record.payload));
@@ -130,7 +130,7 @@ mod tests {
             readable(&answer(), Bytes::Counted),
             "\
 101 -> Observe /3/0/9 2.05 [tlv, 18 bytes]
-      /3/0/9   Battery Level                87   %
+      /3/0/9   Battery Level                87 %
       /3/0/16  Supported Binding and Modes  \"U\"
 "
         );

@@ -3,6 +3,8 @@
 use lwm2m_bus::{Finding, Verdict, first_to_fix};
 use serde_json::json;
 
+use crate::error::CtlError;
+
 use super::text::{Colour, Mood, columns, printable};
 
 /// One line a finding, then what to fix first.
@@ -44,14 +46,19 @@ pub(crate) fn json(findings: &[Finding]) -> serde_json::Value {
 
 /// What can be said while the daemon is not there, for `reason`: the bus, and nothing
 /// behind it.
-pub(crate) fn without_daemon(reason: &str) -> Vec<Finding> {
-    vec![
-        Finding::failed(
+pub(crate) fn without_daemon(reason: &CtlError) -> Vec<Finding> {
+    let first = match reason {
+        // Nothing is known of the daemon then.
+        CtlError::Bus { bus, .. } => Finding::failed("bus", reason.to_string(), bus.advice()),
+        _ => Finding::failed(
             "daemon",
-            reason,
+            reason.to_string(),
             "systemctl status lwm2md says whether it runs, lwm2md --check what is wrong with its \
              configuration",
         ),
+    };
+    vec![
+        first,
         Finding::warning(
             "configuration",
             "not looked at: only the daemon reads it with its keys",

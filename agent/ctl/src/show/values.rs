@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::text::{columns, printable, utc};
 
-/// Path, name, value and unit in columns.
+/// Path, name, and value with its unit in columns.
 pub(crate) fn table(values: &[TypedValue]) -> String {
     columns(&values.iter().map(row).collect::<Vec<_>>())
 }
@@ -25,24 +25,25 @@ pub(crate) fn json(values: &[TypedValue]) -> serde_json::Value {
     values.iter().map(value_json).collect()
 }
 
-/// Path, name, value, unit.
-pub(crate) fn row(typed: &TypedValue) -> [String; 4] {
+/// Path, name, value with its unit. A column of its own for the unit would stand behind the
+/// longest of all values, out of sight.
+pub(crate) fn row(typed: &TypedValue) -> [String; 3] {
     match typed.to_entry() {
         Ok(entry) => {
             let definition = definition(&entry.path);
-            [
-                entry.path.to_string(),
-                definition.map(|resource| resource.name.to_string()).unwrap_or_default(),
-                entry.value().map(for_people).unwrap_or_else(|| "(empty)".into()),
-                unit(&entry, definition).to_owned(),
-            ]
+            let value = entry.value().map(for_people).unwrap_or_else(|| "(empty)".into());
+            let value = match unit(&entry, definition) {
+                "" => value,
+                unit => format!("{value} {unit}"),
+            };
+            let name = definition.map(|resource| resource.name.to_string()).unwrap_or_default();
+            [entry.path.to_string(), name, value]
         }
         // A daemon newer than we are may have types that we do not know.
         Err(error) => [
             printable(&typed.path).into_owned(),
             String::new(),
             format!("({})", printable(&error.to_string())),
-            String::new(),
         ],
     }
 }
@@ -159,7 +160,7 @@ mod tests {
             table(&device()),
             r#"
 /3/0/0        Manufacturer   "ACME\u{1b}[2J"
-/3/0/9        Battery Level  87                                    %
+/3/0/9        Battery Level  87 %
 /3/0/13       Current Time   1700000000 (2023-11-14 22:13:20 UTC)
 /3999/0/5700                 21.5
 /3999/0/5701                 (no bytes)
