@@ -258,7 +258,7 @@ fn installer(node: &Node, errors: &mut Vec<ConfigError>) -> Installer {
     ];
     for (key, of, is_needed) in keys {
         match (node.get(key), backend) {
-            (Some(value), Some(other)) if !of.contains(&other) => {
+            (Some(value), Some(other)) if INSTALLERS.contains(&other) && !of.contains(&other) => {
                 let message = format!("the back end {other} takes no {key}");
                 wrong(&value.at, &format!(".{key}"), &message);
             }
@@ -325,6 +325,9 @@ fn text_source(node: &Node) -> Option<TextSource> {
         .or_else(|| text(node, "credential").map(|name| TextSource::Credential(name, at())))
         .or_else(|| text(node, "file").map(|path| TextSource::File(path.into(), at())))
 }
+
+/// The back ends; what is none has no keys that could be missing or too many.
+const INSTALLERS: [&str; 4] = ["rauc", "script", "file", "none"];
 
 /// Longest configuration file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -8,6 +8,10 @@ use super::tree::Node;
 /// What is configured; adds what is wrong beyond types and ranges to `errors`.
 pub(super) fn location(node: &Node, errors: &mut Vec<ConfigError>) -> Option<LocationConfig> {
     let source = node.get("source").and_then(Node::text)?;
+    if !SOURCES.contains(&source) {
+        // Refused by the shape; what it would take nobody knows.
+        return None;
+    }
     let mut wrong = |at: &Position, key: &str, message: String| {
         errors.push(ConfigError::new(at, &format!("objects.location{key}"), message));
     };
@@ -58,3 +62,5 @@ fn is_address(text: &str) -> bool {
     };
     is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
+
+const SOURCES: [&str; 4] = ["gpsd", "fixed", "modemmanager", "geoclue"];
