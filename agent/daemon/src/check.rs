@@ -1,6 +1,8 @@
 //! `lwm2md --check`: what would happen, without doing it.
 
 use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use lwm2m_security::KeySource;
 use crate::config::{
     Config, ConfigError, EventLogSource, Installer, Sensors, Server, TextSource, files, load,
 };
+use crate::service_user::ServiceUser;
 use crate::sources::protocols;
 
 /// What a check knows about the system it runs on.
@@ -23,6 +26,8 @@ pub struct System<'a> {
     pub credentials: Option<&'a Path>,
     /// The identifier derived from the machine-id.
     pub machine: Option<[u8; 16]>,
+    /// Whose rights the service will have, where they are not those of the check.
+    pub service: Option<ServiceUser>,
 }
 
 /// Validates the configuration whose main file is `main`, fetches its keys as far
@@ -59,6 +64,9 @@ pub fn check(main: &Path, system: System<'_>) -> Result<String, Vec<ConfigError>
         _ => config.device.serial(system.credentials),
     };
     let serial = serial.map_err(|error| errors.push(error));
+    if let Some(user) = system.service {
+        errors.extend(user.faults(&config));
+    }
     match (endpoint, serial) {
         (Ok(endpoint), Ok(serial)) if errors.is_empty() => {
             Ok(report(&config, &endpoint, serial, system))
@@ -218,9 +226,21 @@ fn security(server: &Server, system: System<'_>) -> String {
         None => "none (NoSec)".into(),
         Some(psk) => {
             let state = if is_out_of_reach(server, system) { NOT_CHECKED } else { "readable" };
+            let file = psk.at.file();
+            let is_open = is_written_there(&psk.source)
+                && fs::metadata(file).is_ok_and(|file| file.mode() & OTHERS_READ != 0);
+            let state = match is_open {
+                true => format!("readable by everybody: run chmod o-r {}", file.display()),
+                false => state.to_owned(),
+            };
             format!("PSK, identity {:?}, {} ({state})", psk.identity, psk.source)
         }
     }
+}
+
+/// Whether the configuration has the key itself.
+fn is_written_there(source: &KeySource) -> bool {
+    matches!(source, KeySource::Hex(_) | KeySource::Base64(_))
 }
 
 fn binding(account: &Account) -> String {
@@ -263,11 +283,11 @@ fn words(seconds: u32) -> String {
     in_words(Duration::from_secs(seconds.into()))
 }
 
+const OTHERS_READ: u32 = 0o004;
 const NOT_CHECKED: &str = "not checked: systemd passes it to the service alone";
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -304,7 +324,8 @@ mod tests {
         }
     }
 
-    const MACHINE: System<'_> = System { credentials: None, machine: Some([0x11; 16]) };
+    const MACHINE: System<'_> =
+        System { credentials: None, machine: Some([0x11; 16]), service: None };
 
     const CONFIGURATION: &str = "\
 servers:
@@ -484,6 +505,20 @@ DIR/lwm2md.yaml:19:48: objects.device.serial: DIR/credentials/serial: has more t
             let error = config.device.serial(Some(&credentials)).unwrap_err().to_string();
             assert!(error.ends_with(message), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_that_everybody_can_read_in_the_configuration_is_told() {
+        let inline = CONFIGURATION.replace("{credential: psk}", "{hex: 00112233445566}");
+        let files = Files::new(&[("lwm2md.yaml", &inline), ("key", "00112233")]);
+        assert!(files.check(MACHINE).unwrap().contains(", key in hex (readable)\n"));
+        let main = files.path("lwm2md.yaml");
+        fs::set_permissions(&main, fs::Permissions::from_mode(0o644)).unwrap();
+        let report = files.check(MACHINE).unwrap();
+        let told = "key in hex (readable by everybody: run chmod o-r DIR/lwm2md.yaml)\n";
+        assert!(report.contains(told), "{report}");
+        assert!(report.contains("key file DIR/key (readable)"), "{report}");
+        assert!(!report.contains("00112233445566"), "{report}");
     }
 
     #[test]

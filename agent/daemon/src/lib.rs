@@ -25,6 +25,7 @@ mod program;
 mod reload;
 mod run;
 mod service;
+pub mod service_user;
 mod sources;
 pub mod state_dir;
 mod status_file;

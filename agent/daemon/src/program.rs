@@ -8,6 +8,7 @@ use lwm2m_bus::Exit;
 use lwm2m_objects::{ObjectHost, Roots, machine_id};
 
 use crate::cli::{Cli, Command};
+use crate::service_user::ServiceUser;
 use crate::{check, config, demo, logging, run};
 
 /// Does what the command line says, and gives the exit code of the program.
@@ -67,7 +68,11 @@ async fn in_a_task(agent: impl Future<Output = ExitCode> + Send + 'static) -> Ex
 
 fn check(cli: &Cli) -> ExitCode {
     let credentials = credentials_directory();
-    let system = check::System { credentials: credentials.as_deref(), machine: machine() };
+    let system = check::System {
+        credentials: credentials.as_deref(),
+        machine: machine(),
+        service: ServiceUser::beside_root(),
+    };
     match check::check(&cli.config, system) {
         Ok(report) => print(report.trim_end()),
         Err(errors) => {
