@@ -9,6 +9,7 @@ use lwm2m_model::{Arguments, AttributeUpdate, Attributes, Path};
 #[command(
     name = "lwm2mctl",
     version,
+    max_term_width = 80,
     after_help = "Paths are LwM2M paths: / (everything), /3 (an object), /3/0 (an instance), \
                   /3/0/9 (a resource), /3/0/7/1 (a resource instance).\n\n\
                   Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon is not reachable, \

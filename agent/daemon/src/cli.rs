@@ -15,7 +15,7 @@ use crate::logging::Target;
 #[derive(Debug, Parser)]
 #[command(
     name = "lwm2md",
-    version,
+    version, max_term_width = 80,
     args_conflicts_with_subcommands = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
     after_long_help = AFTER_LONG_HELP

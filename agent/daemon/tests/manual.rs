@@ -154,3 +154,19 @@ fn the_configuration_of_the_package_is_an_example_that_sets_nothing() {
     let config = load(&[file]).unwrap();
     assert_eq!((config.servers.len(), config.endpoint), (1, None));
 }
+
+#[test]
+fn the_help_of_each_command_fits_on_a_terminal_of_80_columns() {
+    fn check(command: &mut Command) {
+        for text in [command.render_help(), command.render_long_help()] {
+            for line in text.to_string().lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+        }
+        command.get_subcommands_mut().for_each(check);
+    }
+    for mut program in [lwm2md::cli::Cli::command(), lwm2mctl::command()] {
+        program.build();
+        check(&mut program);
+    }
+}
