@@ -18,7 +18,7 @@ pub(crate) async fn findings(bus: &BusHandle, uses_rauc: bool) -> Vec<Finding> {
             "look at the journal of lwm2md for the reason",
         )];
     };
-    let mut found = vec![reboot(bus).await];
+    let mut found = vec![reboot(bus, &connection).await];
     for right in &RIGHTS {
         let is_there = match right.of_service {
             Some(name) => has_owner(&connection, name).await,
@@ -34,10 +34,17 @@ pub(crate) async fn findings(bus: &BusHandle, uses_rauc: bool) -> Vec<Finding> {
     found
 }
 
-async fn reboot(bus: &BusHandle) -> Finding {
+async fn reboot(bus: &BusHandle, connection: &Connection) -> Finding {
     let Err(refusal) = can_reboot(bus).await else {
         return Finding::ok(AREA, "a server may restart the device");
     };
+    // Where logind has nobody to ask, its refusal reads like that of a rule that is missing.
+    if has_owner(connection, LOGIND).await
+        && let Err(why) = is_granted(connection, REBOOT).await
+    {
+        let text = format!("a server cannot restart the device: {why}");
+        return Finding::warning(AREA, text, NO_POLKIT);
+    }
     let text = format!("a server cannot restart the device: {}", refusal.reason);
     let advice = if refusal.reason.contains("polkit") {
         "install lwm2md-power.rules in /usr/share/polkit-1/rules.d, and run lwm2md as the user \
@@ -74,7 +81,7 @@ impl Right {
                     return Finding::warning(AREA, why, advice);
                 }
                 Err(error) => {
-                    return Finding::warning(AREA, text(&error), "systemctl status polkit");
+                    return Finding::warning(AREA, text(&error), NO_POLKIT);
                 }
             }
         }
@@ -150,6 +157,9 @@ where
 }
 
 const AREA: &str = "D-Bus rights";
+const LOGIND: &str = "org.freedesktop.login1";
+const REBOOT: &str = "org.freedesktop.login1.reboot";
+const NO_POLKIT: &str = "install polkitd, or see why it does not run: systemctl status polkit";
 const RIGHTS: [Right; 3] = [
     Right {
         of_service: None,

@@ -177,3 +177,20 @@ async fn the_rights_of_services_that_are_there_are_looked_at() {
     assert!(finding.text.contains("PolicyKit1 is not on the bus"), "{finding:?}");
     daemon.stop().await;
 }
+
+/// logind without polkit denies what it could not ask for; no rule would change that.
+#[tokio::test]
+async fn without_polkit_no_rule_of_it_is_asked_for() {
+    let (_server, address) = server().await;
+    let text = configuration(&[Link::nosec(101, address)]);
+    let ran = started(&text, "info: server 101: registered").await;
+    let Some((lab, bus, daemon)) = ran else { return };
+    let address = Bus::address(&lab);
+    let builder = zbus::connection::Builder::address(address.as_str());
+    let _logind = builder.name("org.freedesktop.login1").build().await.unwrap();
+    let found = bus.client().await.diagnose().await.unwrap();
+    let finding = found.iter().find(|it| it.text.contains("restart the device")).unwrap();
+    assert!(finding.text.contains("PolicyKit1 is not on the bus"), "{finding:?}");
+    assert!(finding.advice.as_deref().unwrap().contains("install polkitd"), "{finding:?}");
+    daemon.stop().await;
+}
