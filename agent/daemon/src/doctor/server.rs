@@ -172,7 +172,8 @@ impl Met {
             Self::Silence
         } else if says("handshake") {
             Self::Refused
-        } else if says("the server does not answer") && server.security == "nosec" {
+        } else if says("the server does not answer") {
+            // Any more, where a handshake was done before: that one proves nothing today.
             Self::Silence
         } else if says("Register") || says("Update") || says("the server refuses") {
             // Where there is a key the handshake was done, whatever came afterwards.
@@ -189,3 +190,35 @@ fn last(server: &ServerStatus) -> String {
 
 const FIREWALL: &str = "see whether the server runs, whether firewalls let UDP to its port \
                         through, and for DTLS whether it knows the identity";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A server that goes away after its handshake is not refusing anything.
+    #[test]
+    fn a_server_that_has_fallen_silent_does_not_count_as_one_that_answers() {
+        for security in ["nosec", "psk"] {
+            let server = ServerStatus {
+                short_server_id: 101,
+                uri: "coaps://127.0.0.1".into(),
+                security: security.into(),
+                state: "connecting".into(),
+                version: "1.2".into(),
+                location: None,
+                lifetime: 60,
+                queue_mode: false,
+                registered_for: None,
+                last_update: None,
+                next_in: None,
+                last_error: Some("Update: the server does not answer".into()),
+                failures: 1,
+                observations: 0,
+                counters: BTreeMap::from([("Received".into(), 1)]),
+            };
+            assert_eq!(Met::by(&server), Met::Silence);
+        }
+    }
+}
