@@ -64,3 +64,33 @@ fn units_run_what_every_system_has() {
         }
     }
 }
+
+/// The service does not start while nothing is configured, which is no fault.
+#[test]
+fn the_service_starts_when_something_is_configured() {
+    let unit = files(|path| path.ends_with("systemd/lwm2md.service")).pop().unwrap();
+    let unit = fs::read_to_string(unit).unwrap().replace("\\\n", "");
+    let condition = unit.lines().find_map(|line| line.strip_prefix("ExecCondition=sh -c '"));
+    let condition = condition.unwrap().strip_suffix('\'').unwrap().replace("$$", "$");
+    let folder = tempfile::tempdir().unwrap();
+    let script = condition.replace("/etc/lwm2md", folder.path().to_str().unwrap());
+    let starts = || {
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.stderr.is_empty(), "{output:?}");
+        assert_eq!(said.contains("nothing is configured"), !output.status.success(), "{said}");
+        output.status.success()
+    };
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    assert!(!starts(), "no file");
+    write("lwm2md.yaml", "# servers:\n\n  # - uri: x\n");
+    write("psk", "00112233");
+    assert!(!starts(), "comments, and the file of a key");
+    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    assert!(!starts(), "no fragment");
+    write("conf.d/10-site.yaml", "servers: []\n");
+    assert!(starts(), "a fragment alone");
+    write("conf.d/10-site.yaml", "# nothing\n");
+    write("lwm2md.yaml", "# first\nservers: []\n");
+    assert!(starts(), "the file");
+}
