@@ -398,6 +398,9 @@ impl Link {
         if silent {
             memory.failed(channel.socket.peer);
         }
+        if channel.socket.heard && !channel.up {
+            memory.half_open();
+        }
         if let Some(secure) = &mut channel.secure
             && let Ok(session) = secure.export_session()
         {

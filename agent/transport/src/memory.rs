@@ -124,6 +124,13 @@ impl ServerMemory {
         self.preferred = self.preferred.filter(|preferred| *preferred != peer);
     }
 
+    /// A handshake was answered and is not finished: the server may hold what there is of
+    /// it, and answer with that what comes next from the same port.
+    pub(crate) fn half_open(&mut self) {
+        self.is_changed |= self.known_local.is_some();
+        (self.known_local, self.last_port) = (None, None);
+    }
+
     /// Local ports to come from, the best first.
     pub(crate) fn ports(&self) -> [Option<u16>; 2] {
         [self.known_local.map(|local| local.port()), self.last_port]
