@@ -133,7 +133,7 @@ base:1) base "$1" ;;
 inside:[1-9]*) inside "$@" ;;
 root:2) root "$@" ;;
 boot:2) boot "$@" ;;
-exec:[2-9]*) run "$@" ;;
+exec:[2-9] | exec:[1-9]?*) run "$@" ;;
 leader:1) leader "$@" ;;
 *) sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed '$d; s/^# \{0,1\}//'; exit 2 ;;
 esac
