@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use lwm2m_engine::{
     Command, Deregister, Engine, EngineConfig, Event, Input, LocalRequest, Monitor, Output,
-    ServerState,
 };
 use lwm2m_model::record::Record;
 use lwm2m_model::{Code, Entry, Now, Operation, Request, RequestError};
@@ -237,8 +236,8 @@ impl Agent {
     }
 
     /// Accounts and keys of a configuration that was read again. Servers of
-    /// `changed` that wait for their next attempt are tried now: what has changed may
-    /// be what was wrong.
+    /// `changed` that are not reached yet are tried now: what has changed may be what was
+    /// wrong.
     pub(crate) fn reconfigure(
         &mut self,
         accounts: Vec<lwm2m_engine::Account>,
@@ -247,11 +246,8 @@ impl Agent {
     ) {
         self.credentials = credentials;
         self.command(Command::Accounts(accounts));
-        for server in self.status().servers {
-            let id = server.short_server_id;
-            if server.state == ServerState::Waiting && changed.contains(&id) {
-                self.command(Command::Update { server: Some(id) });
-            }
+        for server in changed {
+            self.command(Command::Retry { server: *server });
         }
     }
 

@@ -274,6 +274,7 @@ impl Engine {
             Command::Request { id, request } => self.local_request(id, request),
             Command::CancelLocal { id } => self.end_local_observation(id),
             Command::Update { server } => self.for_each(server, Self::update_now),
+            Command::Retry { server } => self.retry_now(server),
             Command::Sleep { server } => self.for_each(server, Self::sleep_soon),
             Command::Wake { server } => self.for_each(server, Self::wake_up),
             Command::Stop { deregister } => self.stop(deregister),

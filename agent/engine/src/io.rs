@@ -110,6 +110,12 @@ pub enum Command {
         /// One server, or all.
         server: Option<u16>,
     },
+    /// An attempt to reach the server that waits, or whose link is being opened, begins
+    /// anew: what was wrong with its account may be mended.
+    Retry {
+        /// The server.
+        server: u16,
+    },
     /// Sleep as soon as nothing is under way, instead of when the awake time is
     /// over (queue mode only).
     Sleep {

@@ -129,6 +129,27 @@ async fn an_account_that_was_mended_is_tried_at_once() {
     daemon.stop().await;
 }
 
+/// A handshake with a wrong key is not refused: it is answered by nobody, for a minute.
+#[tokio::test]
+async fn a_key_that_was_mended_ends_the_handshake_with_the_wrong_one() {
+    let (server, address) = server_with(ServerConfig {
+        coap: None,
+        coaps: Some(([127, 0, 0, 1], 0).into()),
+        psk: vec![(b"gateway".to_vec(), vec![0x11; 16])],
+        ..ServerConfig::default()
+    })
+    .await;
+    let link =
+        |byte: &str| Link::psk(101, address, "gateway", &format!("hex: \"{}\"", byte.repeat(16)));
+    let lab = Lab::new(&configuration(&[link("22")]));
+    let mut daemon = lab.start();
+    daemon.line("info: lwm2md ").await;
+    lab.write("lwm2md.yaml", configuration(&[link("11")]));
+    daemon.signal(Signal::SIGHUP);
+    server.wait_registered(ENDPOINT, LIMIT).await.unwrap();
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn an_account_that_is_removed_says_farewell_and_queue_mode_takes_a_register() {
     let (server, address) = server_with(ServerConfig::default()).await;

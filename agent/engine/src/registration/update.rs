@@ -28,6 +28,15 @@ impl Engine {
         }
     }
 
+    /// Begins an attempt anew that waits, or that opens a link.
+    pub(crate) fn retry_now(&mut self, id: u16) {
+        match self.servers.get_mut(&id).map(|server| &mut server.phase) {
+            Some(Phase::Waiting { until }) => *until = self.now.boot,
+            Some(Phase::Connecting) => self.open_link(id),
+            _ => {}
+        }
+    }
+
     /// Sends an Update with what has changed and nothing else (CORE-101).
     pub(crate) fn send_update(&mut self, id: u16) {
         let now = self.now.boot;
