@@ -41,13 +41,22 @@ pub(crate) fn write_record(path: &Path, record: &impl Serialize) -> io::Result<(
 /// # Errors
 /// Those of the system, and for a file that holds no such record.
 pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let file = match File::open(path) {
+    let file = match open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     let mut bytes = Vec::new();
     file.take(MAX_RECORD).read_to_end(&mut bytes)?;
     Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// Opens a file to read it. What is no file but a pipe fails or is empty, where a plain
+/// open would wait for somebody who writes.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)
 }
 
 /// Makes the folder of `path`, if it is not there, for its owner alone.

@@ -1,7 +1,6 @@
 //! Text from files that nobody vouches for: bounded, UTF-8, without control
 //! characters.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -11,7 +10,7 @@ pub fn bytes(path: &Path) -> Option<Vec<u8>> {
     // With room from the start one read gets it all, and another the end.
     let mut content = Vec::with_capacity(TYPICAL_FILE);
     let limit = u64::try_from(MAX_FILE).ok()? + 1;
-    File::open(path).ok()?.take(limit).read_to_end(&mut content).ok()?;
+    crate::durable::open(path).ok()?.take(limit).read_to_end(&mut content).ok()?;
     (!content.is_empty() && content.len() <= MAX_FILE).then_some(content)
 }
 
@@ -44,6 +43,18 @@ pub const MAX_LINE: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_none_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (told, answer) = std::sync::mpsc::channel();
+        let paths = [pipe, folder.path().to_owned(), folder.path().join("none")];
+        std::thread::spawn(move || told.send(paths.map(|path| bytes(&path))));
+        let limit = std::time::Duration::from_secs(10);
+        assert_eq!(answer.recv_timeout(limit), Ok([None, None, None]));
+    }
 
     #[test]
     fn only_plain_text_is_taken() {
