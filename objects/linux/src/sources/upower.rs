@@ -61,9 +61,18 @@ fn describe(path: &str, properties: &Properties) -> Option<Supply> {
         capacity: None,
         full: None,
         status: state.copied().flatten().map(ToOwned::to_owned),
-        capacity_level: warning.map(|level| if level >= LOW { "Low" } else { "Normal" }.into()),
+        capacity_level: warning.and_then(level).map(ToOwned::to_owned),
         health: None,
     })
+}
+
+/// What a level of a warning says of the charge, in the words of sysfs.
+fn level(warning: u32) -> Option<&'static str> {
+    match warning {
+        NONE | DISCHARGING => Some("Normal"),
+        LOW..=ACTION => Some("Low"),
+        _ => None,
+    }
 }
 
 /// The name on the bus, and that of the interface.
@@ -73,8 +82,11 @@ const DEVICES: &str = "/org/freedesktop/UPower/devices";
 const DEVICE: &str = "org.freedesktop.UPower.Device";
 /// The kind of a UPS.
 const UPS: u32 = 3;
-/// The level of a warning from which on the charge is low.
+/// The levels of a warning; 0 is UPower's way of saying that it knows none.
+const NONE: u32 = 1;
+const DISCHARGING: u32 = 2;
 const LOW: u32 = 3;
+const ACTION: u32 = 5;
 /// What is a voltage; 0 is UPower's way of saying that it knows none.
 const VOLTAGES: RangeInclusive<f64> = 0.001..=10_000.0;
 /// The states, by number, in the words of sysfs.
@@ -117,20 +129,21 @@ mod tests {
 
     #[test]
     fn nonsense_of_a_ups_is_nothing() {
-        for (volt, expected) in [
-            (Variant::from(13.5), Some(13_500_000)),
-            (Variant::from(0.0), None),
-            (Variant::from(-1.0), None),
-            (Variant::from(f64::NAN), None),
-            (Variant::from(f64::INFINITY), None),
-            (Variant::from("13.5"), None),
+        for (volt, warning, expected) in [
+            (Variant::from(13.5), Variant::from("low"), Some(13_500_000)),
+            // Unknown, and what UPower has no name for.
+            (Variant::from(0.0), Variant::from(0u32), None),
+            (Variant::from(-1.0), Variant::from(6u32), None),
+            (Variant::from(f64::NAN), Variant::from(u32::MAX), None),
+            (Variant::from(f64::INFINITY), Variant::from(3i32), None),
+            (Variant::from("13.5"), Variant::from(true), None),
         ] {
             let ups = device(vec![
                 ("Type", 3u32.into()),
                 ("PowerSupply", true.into()),
                 ("Voltage", volt),
                 ("State", 99u32.into()),
-                ("WarningLevel", "low".into()),
+                ("WarningLevel", warning),
                 ("NativePath", "/sys/devices/usbmisc/hiddev0".into()),
             ]);
             let ups = ups.unwrap();
