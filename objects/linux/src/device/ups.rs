@@ -5,9 +5,11 @@
 //!    a battery has news each minute, which the kernel tells to whoever observes it.
 //! 3. What it said is forgotten when UPower goes, or the bus does.
 
+use std::time::Duration;
+
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
-use zbus::{Connection, MessageStream};
+use tokio::time::{sleep, timeout};
+use zbus::{Connection, Message, MessageStream};
 
 use super::facts::Facts;
 use super::resource::{self, AVAILABLE_POWER_SOURCES, ERROR_CODE, POWER_SOURCE_VOLTAGE};
@@ -52,19 +54,31 @@ async fn listen(
         if publish(facts, out, supplies).await.is_err() {
             return Ok(());
         }
-        let change = async {
-            match &mut changes {
-                Some(changes) => next_message(changes).await,
-                None => std::future::pending().await,
-            }
-        };
         // A malformed signal counts too: what follows is a question.
         tokio::select! {
             Some(_) = next_message(&mut owner) => {}
             Some(_) = next_message(&mut arrivals) => {}
-            Some(_) = change => {}
+            Some(_) = next_change(&mut changes) => {}
             else => return Ok(()),
         }
+        // The signals that come meanwhile ask for the same.
+        let settled = sleep(SETTLE_TIME);
+        tokio::pin!(settled);
+        loop {
+            tokio::select! {
+                () = &mut settled => break,
+                Some(_) = next_message(&mut arrivals) => {}
+                Some(_) = next_change(&mut changes) => {}
+            }
+        }
+    }
+}
+
+/// The next news of a device, if they are listened to. Cancel safe.
+async fn next_change(changes: &mut Option<MessageStream>) -> Option<zbus::Result<Message>> {
+    match changes {
+        Some(changes) => next_message(changes).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -99,5 +113,7 @@ async fn ask(bus: &Connection) -> Vec<Supply> {
     timeout(ASK_TIME_LIMIT, ask).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
+/// Signals of this time lead to one question: there may be many.
+const SETTLE_TIME: Duration = Duration::from_millis(200);
 /// What they are seen in.
 const RESOURCES: [u16; 3] = [AVAILABLE_POWER_SOURCES, POWER_SOURCE_VOLTAGE, ERROR_CODE];

@@ -226,6 +226,30 @@ async fn a_ups_of_upower_is_a_source_of_power_and_its_state_an_error() {
     drop(upower);
 }
 
+/// Each question takes a call for each device.
+#[tokio::test]
+async fn a_storm_of_signals_of_upower_asks_it_only_now_and_then() {
+    let Some(bus) = Bus::start().await else { return };
+    let tree = Tree::new();
+    let _upower = bus.mock(UPOWER, &["--template", "upower"]).await;
+    let (_daemon, mut host) = bus.device(&tree, WINTER).await;
+    bus.wait_for_call(UPOWER, "EnumerateDevices").await;
+    let path = ObjectPath::try_from("/org/freedesktop/UPower/devices/ups_hiddev0").unwrap();
+    let arguments = [Variant::from(path.clone())];
+    for _ in 0..200 {
+        bus.ask_mock(UPOWER, "EmitSignal", &(UPOWER, "DeviceAdded", "o", &arguments[..])).await;
+    }
+    let properties: HashMap<&str, Variant<'_>> =
+        HashMap::from([("Type", 3u32.into()), ("PowerSupply", true.into())]);
+    let methods: Vec<(&str, &str, &str, &str)> = Vec::new();
+    bus.ask_mock(UPOWER, "AddObject", &(path.as_str(), UPS, properties, methods)).await;
+    bus.ask_mock(UPOWER, "EmitSignal", &(UPOWER, "DeviceAdded", "o", &arguments[..])).await;
+    soon_changed(&mut host, "/3/0/6").await;
+    let calls = bus.calls(UPOWER).await;
+    let questions = calls.iter().filter(|call| *call == "EnumerateDevices").count();
+    assert!(questions < 30, "{questions}");
+}
+
 /// OBJ-64.
 #[tokio::test]
 async fn an_allowed_reboot_happens_after_the_answer_and_not_before() {
