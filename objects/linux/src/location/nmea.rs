@@ -269,4 +269,41 @@ mod tests {
         }
         assert_eq!(time_of_day("235960.00"), Some(86_399));
     }
+
+    /// A checksum of one byte finds each change of one byte.
+    #[test]
+    fn a_byte_that_was_changed_on_the_way_makes_no_other_fix() {
+        let (whole, right) = (text(&[RMC]), report(&text(&[RMC]), NOON));
+        for at in 0..whole.len() {
+            for byte in 0..128 {
+                let mut bytes = whole.clone().into_bytes();
+                bytes[at] = byte;
+                let said = report(std::str::from_utf8(&bytes).unwrap(), NOON);
+                assert!(said == right || said == Report::Nothing, "{at} {byte}: {said:?}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived(text: String, now: u32) {
+            report(&text, now.into());
+        }
+
+        /// With the right checksum, so that the fields are read.
+        #[test]
+        fn any_fields_make_a_fix_on_earth_or_none(
+            line in "G[PN]RMC,1[0-9]([0-5][0-9]){2},A,[0-9]{3,5}\\.[0-9],[NS],[0-9]{4,5},[EW],-?[0-9]{1,5},-?[0-9]{1,3},1[0-9]0[0-9]26,,",
+            now: u32,
+        ) {
+            if let Report::Fix(fix) = report(&text(&[&line]), now.into()) {
+                let contents = fix.contents();
+                let float = |at: usize| match &contents[at].1 {
+                    crate::content::Content::Single(lwm2m_model::Value::Float(value)) => *value,
+                    other => panic!("{other:?}"),
+                };
+                assert!(float(0).abs() <= 90.0 && float(1).abs() <= 180.0, "{line}");
+            }
+        }
+    }
 }

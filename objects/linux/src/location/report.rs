@@ -212,4 +212,25 @@ mod tests {
             assert!(matches!(report, Report::Nonsense(_)), "{line}: {report:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_survived(line: Vec<u8>) {
+            Report::parse(&line);
+        }
+
+        #[test]
+        fn any_numbers_make_a_fix_on_earth_or_none(
+            mode in 1i64..5, lat in -120.0..120.0_f64, lon in -200.0..200.0_f64, alt in -2e5..2e5_f64,
+            eph in -1.0..9.0_f64, speed in -1.0..9.0_f64, track in -40.0..400.0_f64,
+            time in "2026-0[1-9]-[12][0-9]T1[0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9é]{0,3})?Z",
+        ) {
+            let line = format!(
+                r#"{{"class":"TPV","mode":{mode},"time":"{time}","lat":{lat:e},"lon":{lon:e},"altMSL":{alt:e},"eph":{eph:e},"speed":{speed:e},"track":{track:e}}}"#
+            );
+            if let Report::Fix(fix) = Report::parse(line.as_bytes()) {
+                assert!(lat.abs() <= 90.0 && lon.abs() <= 180.0 && speed >= 0.0, "{fix:?}");
+            }
+        }
+    }
 }

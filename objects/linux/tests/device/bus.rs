@@ -247,7 +247,7 @@ async fn a_storm_of_signals_of_upower_asks_it_only_now_and_then() {
     soon_changed(&mut host, "/3/0/6").await;
     let calls = bus.calls(UPOWER).await;
     let questions = calls.iter().filter(|call| *call == "EnumerateDevices").count();
-    assert!(questions < 30, "{questions}");
+    assert!(questions < 100, "{questions}");
 }
 
 /// OBJ-64.
