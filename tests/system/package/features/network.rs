@@ -84,7 +84,10 @@ pub(super) async fn network_manager(device: &Device) -> Result<()> {
     call(&format!("call {MANAGER} CheckpointDestroy o {checkpoint}")).await?;
 
     let said = device.run("lwm2mctl doctor").await?;
-    ensure!(said.contains("a server may change a WLAN"), "lwm2mctl doctor: {said}");
+    ensure!(
+        said.contains("a server may change WLANs and mobile connections"),
+        "lwm2mctl doctor: {said}"
+    );
     without_rule(device, RULE, async || {
         for (refused, needed) in [
             (format!("call {MANAGER} CheckpointCreate aouu 1 {link} 300 2"), "checkpoint"),
