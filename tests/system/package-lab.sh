@@ -86,7 +86,7 @@ root() { # BASE ROOT
 boot() { # ROOT CONSOLE
 	mkdir -p /run/systemd/nspawn
 	# Ends with the caller, who holds the other end of standard input.
-	local root=$1 console=$2 loop
+	local root=$1 console=$2 loop tries
 	(
 		code=133
 		# The code of a system that wants to start again.
@@ -102,6 +102,12 @@ boot() { # ROOT CONSOLE
 	loop=$!
 	cat >/dev/null || true
 	kill "$(cat "$root.nspawn")" 2>/dev/null || true
+	# A system that does not stop is killed: nobody waits for ever.
+	for ((tries = 0; tries < 150; tries++)); do
+		kill -0 "$(cat "$root.nspawn")" 2>/dev/null || break
+		sleep 0.2
+	done
+	kill -KILL "$(cat "$root.nspawn")" 2>/dev/null || true
 	wait $loop || true
 }
 
