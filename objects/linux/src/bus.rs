@@ -3,13 +3,14 @@
 //! The daemon connects and reconnects; losing the bus or a service on it is
 //! normal. An error of a service becomes the refusal that a server is told.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::time::Duration;
 
 use futures_core::Stream;
 use lwm2m_model::{Code, RequestError};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use zbus::{Connection, DBusError, Message, MessageStream};
 
 /// The connection of the moment, if there is one.
@@ -83,7 +84,7 @@ impl BusHandle {
     /// could supply one it waits for ever. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            pending().await
         }
     }
 
@@ -100,6 +101,16 @@ fn is_same(one: &Connection, other: &Connection) -> bool {
 /// The next message of a stream; `None` when the connection is gone. Cancel safe.
 pub(crate) async fn next_message(stream: &mut MessageStream) -> Option<zbus::Result<Message>> {
     poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+}
+
+/// Lets the news of `time` pass: what they ask for is asked once, afterwards. `news` takes
+/// one after the other until there can be no more, and is given up while it waits.
+pub(crate) async fn settle(time: Duration, news: impl Future<Output = ()>) {
+    let all = async {
+        news.await;
+        pending::<()>().await;
+    };
+    let _ = timeout(time, all).await;
 }
 
 /// The D-Bus name of the error that a service answered.

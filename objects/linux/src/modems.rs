@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use zbus::{Connection, MessageStream};
 
-use crate::bus::{ASK_TIME_LIMIT, BusHandle, error_name, is_denied, needed, next_message};
+use crate::bus::{ASK_TIME_LIMIT, BusHandle, error_name, is_denied, needed, next_message, settle};
 use crate::slots::Slots;
 use crate::sources::modem_manager::{self, Bearer, CONTROL_ACTION, Modem};
 use crate::sources::network_manager::mobile::{self, Carrier, Mobile, Profiles};
@@ -100,16 +100,7 @@ async fn listen(
                 continue;
             }
         }
-        // The signals that come meanwhile ask for the same.
-        let settled = sleep(SETTLE_TIME);
-        tokio::pin!(settled);
-        loop {
-            tokio::select! {
-                () = &mut settled => break,
-                Some(()) = ears.news() => {}
-                else => break,
-            }
-        }
+        settle(SETTLE_TIME, async { while ears.news().await.is_some() {} }).await;
     }
 }
 
@@ -214,32 +205,10 @@ async fn ask(bus: &Connection, profiles: &mut Profiles) -> Known {
     // In this order a bearer is seen without its profile neither when it comes nor when it
     // goes: it is connected after NetworkManager has begun to, and no longer when
     // NetworkManager has ended it.
-    let asked = async {
-        match properties::has_owner(bus, network_manager::NAME).await {
-            Ok(true) => mobile::mobile(bus, profiles).await.inspect_err(|error| {
-                tracing::debug!(%error, "NetworkManager does not tell its devices");
-            }),
-            Ok(false) => Ok((Vec::new(), Vec::new())),
-            Err(error) => Err(error),
-        }
-    };
-    let (profiles, carriers) = in_time(asked).await;
-    let asked = async {
-        match properties::has_owner(bus, modem_manager::NAME).await {
-            Ok(true) => modem_manager::modems(bus).await.inspect_err(|error| {
-                tracing::debug!(%error, "ModemManager does not tell its modems");
-            }),
-            Ok(false) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    };
-    let modems = in_time(asked).await;
-    Known { modems, profiles, carriers }
-}
-
-/// What a service says, or nothing if it fails or takes too long.
-async fn in_time<T: Default>(asked: impl Future<Output = zbus::Result<T>>) -> T {
-    timeout(ASK_TIME_LIMIT, asked).await.ok().and_then(Result::ok).unwrap_or_default()
+    let asked = properties::ask(bus, network_manager::NAME, mobile::mobile(bus, profiles)).await;
+    let (profiles, carriers) = asked.unwrap_or_default();
+    let modems = properties::ask(bus, modem_manager::NAME, modem_manager::modems(bus)).await;
+    Known { modems: modems.unwrap_or_default(), profiles, carriers }
 }
 
 /// Gives each profile, and each bearer that has none, the number that it had, or a new one;

@@ -10,12 +10,11 @@
 //! 5. An answer during which a Write has set the zone is not taken: we ask again.
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 use zbus::Connection;
 
 use super::resource::{self, ERROR_CODE, TIMEZONE, UTC_OFFSET};
 use crate::ObjectMessage;
-use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
+use crate::bus::{BusHandle, next_message};
 use crate::sources::power_supply::Supply;
 use crate::sources::{properties, systemd1, timedate1, timezone};
 
@@ -131,39 +130,21 @@ where
 }
 
 async fn ask_zone(bus: &Connection) -> Fact {
-    let ask = async {
-        match properties::has_owner(bus, timedate1::NAME).await {
-            Ok(true) => timedate1::time_zone(bus).await.ok(),
-            Ok(false) | Err(_) => None,
-        }
-    };
+    let zone = properties::ask(bus, timedate1::NAME, timedate1::time_zone(bus)).await;
     // An empty text is timedated's way of saying that it does not know.
-    let zone = timeout(ASK_TIME_LIMIT, ask).await.ok().flatten();
     Fact::TimeZone(zone.filter(|zone| timezone::is_name(zone)))
 }
 
 /// `None` if nobody answers.
 async fn ask_units(bus: &Connection) -> Option<Fact> {
-    let ask = async {
-        match properties::has_owner(bus, systemd1::NAME).await {
-            Ok(true) => systemd1::failed_units(bus).await.ok(),
-            Ok(false) | Err(_) => None,
-        }
-    };
-    timeout(ASK_TIME_LIMIT, ask).await.ok().flatten().map(Fact::FailedUnits)
+    let units = properties::ask(bus, systemd1::NAME, systemd1::failed_units(bus)).await;
+    units.map(Fact::FailedUnits)
 }
 
 /// systemd sends signals only if somebody has subscribed; logind has, where there
 /// is one, so this costs nothing more.
 async fn subscribe(bus: &Connection) {
-    let ask = async {
-        if let Ok(true) = properties::has_owner(bus, systemd1::NAME).await
-            && let Err(error) = systemd1::subscribe(bus).await
-        {
-            tracing::debug!(%error, "systemd sends no news of failed units");
-        }
-    };
-    let _ = timeout(ASK_TIME_LIMIT, ask).await;
+    let _ = properties::ask(bus, systemd1::NAME, systemd1::subscribe(bus)).await;
 }
 
 #[cfg(test)]

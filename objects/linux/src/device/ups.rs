@@ -8,13 +8,12 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
 use zbus::{Connection, Message, MessageStream};
 
 use super::facts::Facts;
 use super::resource::{self, AVAILABLE_POWER_SOURCES, ERROR_CODE, POWER_SOURCE_VOLTAGE};
 use crate::ObjectMessage;
-use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
+use crate::bus::{BusHandle, next_message, settle};
 use crate::sources::power_supply::Supply;
 use crate::sources::{properties, upower};
 
@@ -43,7 +42,8 @@ async fn listen(
     let mut arrivals = upower::arrivals(bus).await?;
     let mut changes: Option<MessageStream> = None;
     loop {
-        let supplies = ask(bus).await;
+        let supplies = properties::ask(bus, upower::NAME, upower::supplies(bus)).await;
+        let supplies = supplies.unwrap_or_default();
         if supplies.is_empty() {
             changes = None;
         } else if changes.is_none() {
@@ -61,16 +61,16 @@ async fn listen(
             Some(_) = next_change(&mut changes) => {}
             else => return Ok(()),
         }
-        // The signals that come meanwhile ask for the same.
-        let settled = sleep(SETTLE_TIME);
-        tokio::pin!(settled);
-        loop {
-            tokio::select! {
-                () = &mut settled => break,
-                Some(_) = next_message(&mut arrivals) => {}
-                Some(_) = next_change(&mut changes) => {}
+        let news = async {
+            loop {
+                tokio::select! {
+                    Some(_) = next_message(&mut arrivals) => {}
+                    Some(_) = next_change(&mut changes) => {}
+                    else => break,
+                }
             }
-        }
+        };
+        settle(SETTLE_TIME, news).await;
     }
 }
 
@@ -98,19 +98,6 @@ async fn publish(
         out.send(ObjectMessage::Changed(resource::path(id))).await?;
     }
     Ok(())
-}
-
-async fn ask(bus: &Connection) -> Vec<Supply> {
-    let ask = async {
-        match properties::has_owner(bus, upower::NAME).await {
-            Ok(true) => upower::supplies(bus).await.inspect_err(|error| {
-                tracing::debug!(%error, "UPower does not tell its devices");
-            }),
-            Ok(false) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    };
-    timeout(ASK_TIME_LIMIT, ask).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// Signals of this time lead to one question: there may be many.

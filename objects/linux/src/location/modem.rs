@@ -184,15 +184,7 @@ enum Ended {
 
 /// The receiver, if ModemManager is there and has one.
 async fn find(bus: &Connection) -> Option<Receiver> {
-    let find = async {
-        match properties::has_owner(bus, modem_manager::NAME).await {
-            Ok(true) => Receiver::find(bus).await,
-            Ok(false) => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    let found = timeout(ASK_TIME_LIMIT, find).await.ok()?;
-    found.inspect_err(|error| tracing::debug!(%error, "ModemManager tells no receivers")).ok()?
+    properties::ask(bus, modem_manager::NAME, Receiver::find(bus)).await.flatten()
 }
 
 /// The fix in what a modem knows: its sentences tell more than its numbers. Cells alone

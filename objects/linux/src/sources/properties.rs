@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use tokio::time::timeout;
 use zbus::match_rule::MatchRule;
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedVariant};
+
+use crate::bus::ASK_TIME_LIMIT;
 
 /// The properties of an interface, by name.
 pub(crate) type Properties = HashMap<String, OwnedVariant>;
@@ -83,6 +86,23 @@ pub(crate) async fn has_owner(bus: &Connection, name: &str) -> zbus::Result<bool
         .call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "NameHasOwner", &name)
         .await?;
     reply.body().deserialize()
+}
+
+/// What a service answers that is asked in passing; `None` if it does not run, fails or
+/// takes longer than [`ASK_TIME_LIMIT`]. It is never started for that.
+pub(crate) async fn ask<T>(
+    bus: &Connection,
+    name: &str,
+    question: impl Future<Output = zbus::Result<T>>,
+) -> Option<T> {
+    let asked = async {
+        if !has_owner(bus, name).await? {
+            return Ok(None);
+        }
+        question.await.map(Some)
+    };
+    let answer: zbus::Result<Option<T>> = timeout(ASK_TIME_LIMIT, asked).await.ok()?;
+    answer.inspect_err(|error| tracing::debug!(%error, "{name} does not answer")).ok()?
 }
 
 const BUS: &str = "org.freedesktop.DBus";

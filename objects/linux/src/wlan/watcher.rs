@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use lwm2m_model::{ObjectDef, Path};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 use zbus::{Connection, MessageStream};
 
 use super::contents::{contents, path};
 use super::resource::COUNTERS;
-use crate::bus::{ASK_TIME_LIMIT, BusHandle, next_message};
+use crate::bus::{BusHandle, next_message, settle};
 use crate::content::Content;
 use crate::observed::{Observed, at};
 use crate::slots::Slots;
@@ -51,7 +51,8 @@ where
     let mut devices = network_manager::changes(bus, DEVICE).await?;
     let mut wireless = network_manager::changes(bus, WIRELESS).await?;
     loop {
-        publish(ask(bus).await).await;
+        let wlans = properties::ask(bus, NAME, network_manager::wlans(bus)).await;
+        publish(wlans.unwrap_or_default()).await;
         tokio::select! {
             Some(_) = next_message(&mut owner) => {}
             Some(()) = news(&mut manager) => {}
@@ -59,18 +60,17 @@ where
             Some(()) = news(&mut wireless) => {}
             else => return Ok(()),
         }
-        // The news that come meanwhile ask for the same.
-        let settled = sleep(SETTLE_TIME);
-        tokio::pin!(settled);
-        loop {
-            tokio::select! {
-                () = &mut settled => break,
-                Some(_) = next_message(&mut manager) => {}
-                Some(_) = next_message(&mut devices) => {}
-                Some(_) = next_message(&mut wireless) => {}
-                else => break,
+        let news = async {
+            loop {
+                tokio::select! {
+                    Some(_) = next_message(&mut manager) => {}
+                    Some(_) = next_message(&mut devices) => {}
+                    Some(_) = next_message(&mut wireless) => {}
+                    else => break,
+                }
             }
-        }
+        };
+        settle(SETTLE_TIME, news).await;
     }
 }
 
@@ -83,19 +83,6 @@ async fn news(stream: &mut MessageStream) -> Option<()> {
             Ok(_) | Err(_) => return Some(()),
         }
     }
-}
-
-async fn ask(bus: &Connection) -> Vec<Wlan> {
-    let ask = async {
-        match properties::has_owner(bus, NAME).await {
-            Ok(true) => network_manager::wlans(bus).await.inspect_err(|error| {
-                tracing::debug!(%error, "NetworkManager does not tell its devices");
-            }),
-            Ok(false) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    };
-    timeout(ASK_TIME_LIMIT, ask).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// Tells what differs: instances and values at the news of NetworkManager, counters from
