@@ -25,6 +25,7 @@ mod modems;
 mod object;
 mod observed;
 mod roots;
+mod secret;
 mod sensors;
 mod slots;
 mod source;

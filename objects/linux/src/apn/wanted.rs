@@ -1,7 +1,6 @@
 //! What a Write or a Create asks for, and what it makes of a profile of NetworkManager.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use lwm2m_model::{Code, Entry, Path, RequestError, Value};
 use zbus::{OwnedVariant, Variant};
@@ -11,6 +10,7 @@ use super::profile::{
     PDN_TYPE, SECRET, USER,
 };
 use crate::content::{Content, stands};
+use crate::secret::Secret;
 use crate::sources::network_manager::Profile;
 use crate::sources::network_manager::mobile::{
     CONNECTION, DATA, GSM, NUMBER, OFF, PPP, USER as NOTES, WAYS,
@@ -39,15 +39,6 @@ pub(super) struct Access {
     secret: Option<Secret>,
     /// A value of PDN Type.
     kind: Option<i64>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
 }
 
 impl Wanted {

@@ -1,7 +1,6 @@
 //! What a Write asks for, and what it makes of a profile.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use lwm2m_model::{Code, Entry, Path, RequestError, Value};
 use zbus::{OwnedVariant, Variant};
@@ -10,7 +9,8 @@ use super::resource::{
     AUTHENTICATION, ENABLE, KEY_PHRASE, OPEN, PRE_SHARED_KEY, PSK, RADIO, RADIO_2_4_GHZ,
     RADIO_5_GHZ, RADIO_OFF, SSID,
 };
-use crate::content::Content;
+use crate::content::{Content, stands};
+use crate::secret::Secret;
 use crate::sources::network_manager::{EAP, NETWORK, Profile, SECURITY};
 
 /// A Write in form. What it leaves as it is is `None`.
@@ -34,16 +34,7 @@ enum Protection {
     Open,
     /// The key that the profile has.
     Psk,
-    Key(Key),
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Key(String);
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
+    Key(Secret),
 }
 
 impl Wanted {
@@ -57,15 +48,11 @@ impl Wanted {
             |entry: &Entry| matches!(entry.path.resource_id(), Some(PRE_SHARED_KEY | KEY_PHRASE));
         let has_key = entries.iter().any(is_key);
         for entry in entries {
-            let holds = contents.iter().find(|(path, _)| *path == entry.path);
-            if let (Some((_, Content::Single(holds))), Some(value)) = (holds, entry.value())
-                && holds == value
-                // Whether it goes with a key is still to be judged.
-                && !(has_key && entry.path.resource_id() == Some(AUTHENTICATION))
-            {
-                continue;
+            // Whether it goes with a key is still to be judged.
+            let is_open = has_key && entry.path.resource_id() == Some(AUTHENTICATION);
+            if is_open || !stands(contents, entry) {
+                wanted.take(entry)?;
             }
-            wanted.take(entry)?;
         }
         if wanted.radio == Some(false) && wanted.network != Network::default() {
             let reason = "a WLAN that is switched off is not connected elsewhere";
@@ -119,7 +106,7 @@ impl Wanted {
                     Some(Protection::Open) => wrong("an open network has no key"),
                     Some(Protection::Key(_)) => wrong("one key is enough"),
                     None | Some(Protection::Psk) => {
-                        network.protection = Some(Protection::Key(Key(key.clone())));
+                        network.protection = Some(Protection::Key(Secret(key.clone())));
                         Ok(())
                     }
                 };
@@ -183,7 +170,7 @@ impl Network {
                 let reason = "PSK needs WPA Key Phrase or WPA Pre Shared Key";
                 return Err(RequestError::new(Code::BAD_REQUEST, reason));
             }
-            Some(Protection::Key(Key(key))) => {
+            Some(Protection::Key(Secret(key))) => {
                 if !has_key(profile) {
                     let mut security = HashMap::new();
                     security.insert("key-mgmt".to_owned(), owned("wpa-psk"));
