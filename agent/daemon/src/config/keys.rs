@@ -137,7 +137,7 @@ const APP_DATA: &[Field] = &[
 
 const LOGS: &[Word] = &[word("journal", Here), word("none", Here)];
 
-const POSITIONS: &[Word] =
+pub(super) const POSITIONS: &[Word] =
     &[word("gpsd", Here), word("fixed", Here), word("modemmanager", Here), word("geoclue", Here)];
 
 #[rustfmt::skip] // a table: one row a key
@@ -180,7 +180,7 @@ const TEXT_SECRETS: &[Field] = &[
     field("base64", Shape::Secret, Optional, Here, "The text itself in base64"),
 ];
 
-const BACKENDS: &[Word] =
+pub(super) const BACKENDS: &[Word] =
     &[word("rauc", Here), word("script", Here), word("file", Here), word("none", Here)];
 
 #[rustfmt::skip] // a table: one row a key

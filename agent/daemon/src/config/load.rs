@@ -10,8 +10,9 @@ use lwm2m_firmware::{Downgrade, ScriptName};
 use lwm2m_model::Version;
 
 use super::account;
-use super::keys::ROOT;
+use super::keys::{BACKENDS, ROOT};
 use super::position::{ConfigError, File, Position};
+use super::shape::is_among;
 use super::source;
 use super::tree::{Kind, Node};
 use super::{
@@ -258,7 +259,8 @@ fn installer(node: &Node, errors: &mut Vec<ConfigError>) -> Installer {
     ];
     for (key, of, is_needed) in keys {
         match (node.get(key), backend) {
-            (Some(value), Some(other)) if INSTALLERS.contains(&other) && !of.contains(&other) => {
+            // What is no back end was refused by the shape; what it would take nobody knows.
+            (Some(value), Some(other)) if is_among(BACKENDS, other) && !of.contains(&other) => {
                 let message = format!("the back end {other} takes no {key}");
                 wrong(&value.at, &format!(".{key}"), &message);
             }
@@ -325,9 +327,6 @@ fn text_source(node: &Node) -> Option<TextSource> {
         .or_else(|| text(node, "credential").map(|name| TextSource::Credential(name, at())))
         .or_else(|| text(node, "file").map(|path| TextSource::File(path.into(), at())))
 }
-
-/// The back ends; what is none has no keys that could be missing or too many.
-const INSTALLERS: [&str; 4] = ["rauc", "script", "file", "none"];
 
 /// Longest configuration file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;

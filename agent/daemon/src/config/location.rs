@@ -2,13 +2,15 @@
 
 use lwm2m_objects::{GPSD_ADDRESS, LocationConfig, Place};
 
+use super::keys::POSITIONS;
 use super::position::{ConfigError, Position};
+use super::shape::is_among;
 use super::tree::Node;
 
 /// What is configured; adds what is wrong beyond types and ranges to `errors`.
 pub(super) fn location(node: &Node, errors: &mut Vec<ConfigError>) -> Option<LocationConfig> {
     let source = node.get("source").and_then(Node::text)?;
-    if !SOURCES.contains(&source) {
+    if !is_among(POSITIONS, source) {
         // Refused by the shape; what it would take nobody knows.
         return None;
     }
@@ -62,5 +64,3 @@ fn is_address(text: &str) -> bool {
     };
     is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
-
-const SOURCES: [&str; 4] = ["gpsd", "fixed", "modemmanager", "geoclue"];

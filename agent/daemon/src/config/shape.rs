@@ -37,6 +37,11 @@ pub(crate) struct Word {
     pub(crate) built: Built,
 }
 
+/// Whether a text is one of these words.
+pub(super) fn is_among(words: &[Word], text: &str) -> bool {
+    words.iter().any(|word| word.name == text)
+}
+
 /// A key of a mapping.
 #[derive(Debug)]
 pub(crate) struct Field {
