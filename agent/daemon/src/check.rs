@@ -27,7 +27,7 @@ pub struct System<'a> {
     /// The identifier derived from the machine-id.
     pub machine: Option<[u8; 16]>,
     /// Whose rights the service will have, where they are not those of the check.
-    pub service: Option<ServiceUser>,
+    pub service: Option<&'a ServiceUser>,
 }
 
 /// Validates the configuration whose main file is `main`, fetches its keys as far

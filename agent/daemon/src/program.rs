@@ -68,10 +68,11 @@ async fn in_a_task(agent: impl Future<Output = ExitCode> + Send + 'static) -> Ex
 
 fn check(cli: &Cli) -> ExitCode {
     let credentials = credentials_directory();
+    let service = ServiceUser::beside_root();
     let system = check::System {
         credentials: credentials.as_deref(),
         machine: machine(),
-        service: ServiceUser::beside_root(),
+        service: service.as_ref(),
     };
     match check::check(&cli.config, system) {
         Ok(report) => print(report.trim_end()),

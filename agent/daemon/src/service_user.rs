@@ -1,41 +1,36 @@
 //! Whether the user of the service may read what a check by root has read.
 
+use std::ffi::CString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use lwm2m_security::KeySource;
+use nix::unistd::{Gid, User, geteuid, getgrouplist};
 
 use crate::config::{Authorization, Config, ConfigError, TextSource};
 
 /// The user that the unit of the package runs the daemon as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUser {
     uid: u32,
-    gid: u32,
+    /// Those that it is in by the system's list; a unit may give it more.
+    groups: Vec<u32>,
 }
 
 impl ServiceUser {
     /// The user lwm2md, if the system has it and root asks: others see with their own
     /// rights, and may mean to run the daemon by themselves.
     pub fn beside_root() -> Option<Self> {
-        // This process belongs to its effective user.
-        let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-        let users = is_root.then(|| fs::read_to_string("/etc/passwd").ok()).flatten()?;
-        Self::listed(&users)
+        let user = User::from_name(NAME).ok().flatten().filter(|_| geteuid().is_root())?;
+        let groups = getgrouplist(&CString::new(NAME).ok()?, user.gid).ok()?;
+        Some(Self { uid: user.uid.as_raw(), groups: groups.into_iter().map(Gid::as_raw).collect() })
     }
 
-    fn listed(users: &str) -> Option<Self> {
-        let user = users.lines().find_map(|line| line.strip_prefix("lwm2md:"))?;
-        let mut fields = user.split(':').skip(1);
-        let mut number = || fields.next()?.parse().ok();
-        Some(Self { uid: number()?, gid: number()? })
-    }
-
-    fn may_read(self, file: &Metadata) -> bool {
+    fn may_read(&self, file: &Metadata) -> bool {
         let bit = if file.uid() == self.uid {
             0o400
-        } else if file.gid() == self.gid {
+        } else if self.groups.contains(&file.gid()) {
             0o040
         } else {
             0o004
@@ -44,7 +39,7 @@ impl ServiceUser {
     }
 
     /// Files that are there, and that this user may not read.
-    pub(crate) fn faults(self, config: &Config) -> Vec<ConfigError> {
+    pub(crate) fn faults(&self, config: &Config) -> Vec<ConfigError> {
         let is_closed = |path: &Path| fs::metadata(path).is_ok_and(|file| !self.may_read(&file));
         let mut faults = Vec::new();
         for path in config.files.iter().filter(|path| is_closed(path)) {
@@ -83,19 +78,12 @@ impl ServiceUser {
     }
 }
 
+const NAME: &str = "lwm2md";
 const CLOSED: &str = "the service, as the user lwm2md, may not read it";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_user_is_found_by_its_whole_name() {
-        let users = "root:x:0:0::/root:/bin/sh\nlwm2md2:x:7:8::/:\nlwm2md:!*:997:996:LwM2M:/:\n";
-        assert_eq!(ServiceUser::listed(users), Some(ServiceUser { uid: 997, gid: 996 }));
-        assert_eq!(ServiceUser::listed("xlwm2md:x:1:1::/:\n"), None);
-        assert_eq!(ServiceUser::listed("lwm2md:x\n"), None);
-    }
 
     #[test]
     fn what_the_user_may_not_read_is_told_and_how_to_mend_it() {
@@ -119,7 +107,7 @@ mod tests {
         let owner = fs::metadata(&key).unwrap();
         let (uid, gid) = (owner.uid(), owner.gid());
         let faults = |uid, gid| -> Vec<String> {
-            let user = ServiceUser { uid, gid };
+            let user = ServiceUser { uid, groups: vec![1, gid] };
             user.faults(&config)
                 .iter()
                 .map(|it| it.to_string().replace(&directory.path().display().to_string(), "DIR"))
