@@ -178,9 +178,13 @@ pub(crate) fn not_granted(service: &str, action: &str) -> RequestError {
 /// What is missing where polkit denies an action, and which of the rules that come with
 /// the agent is about it.
 pub(crate) fn needed(action: &str) -> String {
-    let rules = RULES.iter().find(|(start, _)| action.starts_with(start));
-    let rules = rules.map_or_else(String::new, |(_, rules)| format!(" (see {rules})"));
+    let rules = rules_of(action).map_or_else(String::new, |rules| format!(" (see {rules})"));
     format!("the polkit action {action} is needed{rules}")
+}
+
+/// Which of the files of rules that come with the agent grants a polkit action.
+pub fn rules_of(action: &str) -> Option<&'static str> {
+    RULES.iter().find(|(start, _)| action.starts_with(start)).map(|(_, rules)| *rules)
 }
 
 /// The refusal for want of the bus.

@@ -36,7 +36,7 @@ mod trial;
 mod wlan;
 
 pub use apn::ApnProfiles;
-pub use bus::{BusHandle, is_service_missing};
+pub use bus::{BusHandle, is_service_missing, rules_of};
 pub use cellular::CellularConnectivity;
 pub use connectivity::ConnectivityMonitoring;
 pub use device::{Device, DeviceConfig, can_reboot, reboot};

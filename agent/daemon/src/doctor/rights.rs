@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use lwm2m_bus::Finding;
-use lwm2m_objects::{BusHandle, can_reboot, is_service_missing};
+use lwm2m_objects::{BusHandle, can_reboot, is_service_missing, rules_of};
 use tokio::time::timeout;
 use zbus::message::Message;
 use zbus::{Connection, OwnedVariant, Variant};
@@ -55,25 +55,25 @@ async fn reboot(bus: &BusHandle, connection: &Connection) -> Finding {
     Finding::warning(AREA, text, advice)
 }
 
-/// What a server may have done by a service that asks polkit, and by which rules.
+/// What a server may have done by a service that asks polkit.
 struct Right {
     /// Nothing is said while this service is not on the bus.
     of_service: Option<&'static str>,
     what: &'static str,
     actions: &'static [&'static str],
-    rules: &'static str,
 }
 
 impl Right {
     /// Asks polkit about ourselves, since the services can only be asked to do it.
     async fn finding(&self, connection: &Connection) -> Finding {
-        let Self { what, rules, .. } = self;
+        let what = self.what;
         let text = |why: &str| format!("a server cannot {what}: {why}");
         for action in self.actions {
             match is_granted(connection, action).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let why = text(&format!("the polkit action {action} is needed"));
+                    let rules = rules_of(action).unwrap_or("rules");
                     let advice = format!(
                         "if servers shall {what}, install {rules} in /usr/share/polkit-1/rules.d, \
                          and run lwm2md as the user lwm2md"
@@ -165,7 +165,6 @@ const RIGHTS: [Right; 3] = [
         of_service: None,
         what: "set the clock",
         actions: &["org.freedesktop.timedate1.set-time", "org.freedesktop.timedate1.set-timezone"],
-        rules: "lwm2md-clock.rules",
     },
     Right {
         of_service: Some("org.freedesktop.ModemManager1"),
@@ -174,7 +173,6 @@ const RIGHTS: [Right; 3] = [
             "org.freedesktop.ModemManager1.Location",
             "org.freedesktop.ModemManager1.Device.Control",
         ],
-        rules: "lwm2md-modem.rules",
     },
     Right {
         of_service: Some("org.freedesktop.NetworkManager"),
@@ -185,7 +183,6 @@ const RIGHTS: [Right; 3] = [
             "org.freedesktop.NetworkManager.settings.modify.system",
             "org.freedesktop.NetworkManager.checkpoint-rollback",
         ],
-        rules: "lwm2md-wlan.rules",
     },
 ];
 const BUS: Target = Target {
